@@ -1,0 +1,148 @@
+//! The coding of bucket counts: LEB128 varints of zigzag differences, runs of equal counts in two tokens.
+//!
+//! Each count is written as its wrapping difference from the one before (from 0 for the first), zigzag-coded, as a
+//! varint. Difference 0 is followed by one more varint: how many further counts are equal too.
+
+/// The buffer has no room for what was to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Full;
+
+/// Writes counts into a buffer.
+pub(crate) struct CountWriter<'a> {
+    out: &'a mut [u8],
+    capacity: usize,
+    previous: u64,
+    /// Equal counts that are accepted but not yet written; there is always room for them.
+    run: u64,
+}
+
+impl<'a> CountWriter<'a> {
+    pub(crate) fn new(out: &'a mut [u8]) -> Self {
+        Self { capacity: out.len(), out, previous: 0, run: 0 }
+    }
+
+    /// Appends one count.
+    ///
+    /// # Errors
+    /// [`Full`] when it does not fit; then nothing has changed, and what was accepted before can be
+    /// [finished](Self::finish).
+    pub(crate) fn push(&mut self, count: u64) -> Result<(), Full> {
+        let difference = count.wrapping_sub(self.previous).cast_signed();
+        if difference == 0 {
+            self.require(run_len(self.run + 1))?;
+            self.run += 1;
+        } else {
+            let token = zigzag(difference);
+            self.require(run_len(self.run) + varint_len(token))?;
+            self.flush();
+            write_varint(&mut self.out, token);
+            self.previous = count;
+        }
+        Ok(())
+    }
+
+    /// The number of bytes written. Everything that was accepted fits.
+    pub(crate) fn finish(mut self) -> usize {
+        self.flush();
+        self.capacity - self.out.len()
+    }
+
+    fn require(&self, room: usize) -> Result<(), Full> {
+        if room <= self.out.len() { Ok(()) } else { Err(Full) }
+    }
+
+    fn flush(&mut self) {
+        if let Some(further) = self.run.checked_sub(1) {
+            write_varint(&mut self.out, 0);
+            write_varint(&mut self.out, further);
+            self.run = 0;
+        }
+    }
+}
+
+/// Reads counts, as many as the caller knows to be there.
+///
+/// However long a run claims to be, each step takes constant time, and the caller takes the steps.
+pub(crate) struct CountReader<'a> {
+    bytes: &'a [u8],
+    previous: u64,
+    run: u64,
+}
+
+impl<'a> CountReader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, previous: 0, run: 0 }
+    }
+
+    /// The next count, or `None` when the bytes are cut short or broken.
+    pub(crate) fn next_count(&mut self) -> Option<u64> {
+        if let Some(left) = self.run.checked_sub(1) {
+            self.run = left;
+        } else {
+            match read_varint(&mut self.bytes)? {
+                0 => self.run = read_varint(&mut self.bytes)?,
+                token => self.previous = self.previous.wrapping_add(unzigzag(token).cast_unsigned()),
+            }
+        }
+        Some(self.previous)
+    }
+
+    /// The bytes after the counts, or `None` when a run promised more counts than were taken.
+    pub(crate) fn finish(self) -> Option<&'a [u8]> {
+        (self.run == 0).then_some(self.bytes)
+    }
+}
+
+/// Writes `value` to the start of `out` and moves `out` behind it; what has no room is lost.
+#[expect(clippy::mut_mut, reason = "a cursor into a buffer, as `read_varint` has one")]
+pub(crate) fn write_varint(out: &mut &mut [u8], mut value: u64) {
+    loop {
+        let low = value.to_le_bytes()[0] & 0x7f;
+        value >>= 7;
+        if let Some(byte) = out.split_off_first_mut() {
+            *byte = if value == 0 { low } else { low | 0x80 };
+        }
+        if value == 0 {
+            break;
+        }
+    }
+}
+
+/// Reads a number from the start of `bytes` and moves `bytes` behind it; `None` when it is cut short or broken.
+pub(crate) fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let byte = *bytes.split_off_first()?;
+        let group = u64::from(byte & 0x7f);
+        let shifted = group << shift;
+        // Neither bits beyond the 64th nor a superfluous last byte: every number has one spelling.
+        if shifted >> shift != group || (byte == 0 && shift > 0) {
+            return None;
+        }
+        value |= shifted;
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+/// 0, −1, 1, −2, … as 0, 1, 2, 3, …
+pub(crate) const fn zigzag(difference: i64) -> u64 {
+    ((difference << 1) ^ (difference >> 63)).cast_unsigned()
+}
+
+/// The number that [`zigzag`] turned into this one.
+pub(crate) const fn unzigzag(token: u64) -> i64 {
+    (token >> 1).cast_signed() ^ -(token & 1).cast_signed()
+}
+
+const fn varint_len(token: u64) -> usize {
+    let bits = u64::BITS - (token | 1).leading_zeros();
+    bits.div_ceil(7) as usize
+}
+
+/// Bytes of a run of equal counts.
+fn run_len(run: u64) -> usize {
+    run.checked_sub(1).map_or(0, |further| 1 + varint_len(further))
+}

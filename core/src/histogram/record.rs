@@ -1,0 +1,177 @@
+//! Recording values, and making room for them.
+
+use super::{Counter, Histogram, HistogramView, Saturation, Totals, grid};
+
+/// What recording one value changed in the storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Touched {
+    /// The counter of zeros.
+    Zero,
+    /// The bucket in this storage slot.
+    Slot(usize),
+    /// Every bucket: the resolution was halved at least once to make room.
+    Rescaled,
+}
+
+impl<C: Counter> HistogramView<C> {
+    /// Counts a value in nanoseconds.
+    ///
+    /// The cost is constant, but for the at most twelve times that the resolution must be halved, which passes over all
+    /// buckets once. What is full saturates and says so in [`saturation`](Histogram::saturation).
+    #[inline]
+    pub fn record(&mut self, value: u64) {
+        let _ = self.record_slot(value);
+    }
+
+    /// Counts a value `times` times at once; nothing happens when that is 0.
+    pub fn record_n(&mut self, value: u64, times: u64) {
+        if times > 0 {
+            let _ = self.add(value, times);
+        }
+    }
+
+    /// Counts a value and tells what changed.
+    #[inline]
+    pub(crate) fn record_slot(&mut self, value: u64) -> Touched {
+        let index = grid::index(value) >> self.shift;
+        let offset = index.wrapping_sub(self.lo).cast_unsigned();
+        let slot = self.slot(index);
+        let count = self.count.checked_add(1);
+        let squares = self.sum_of_squares.checked_add(square(value));
+        if value != 0
+            && offset < self.len
+            && let (Some(count), Some(squares)) = (count, squares)
+            && let Some(bucket) = self.slots.get_mut(slot)
+            && let Some(more) = bucket.successor()
+        {
+            *bucket = more;
+            self.count = count;
+            self.sum_of_squares = squares;
+            // It cannot overflow before the count does.
+            self.sum = self.sum.wrapping_add(u128::from(value));
+            if value <= self.min {
+                (self.min, self.min_exact) = (value, true);
+            }
+            if value >= self.max {
+                (self.max, self.max_exact) = (value, true);
+            }
+            return Touched::Slot(slot);
+        }
+        self.add(value, 1)
+    }
+
+    /// The general way: zeros, values outside the window, and whatever saturates.
+    #[inline(never)]
+    fn add(&mut self, value: u64, times: u64) -> Touched {
+        let touched = if value == 0 {
+            Touched::Zero
+        } else {
+            let index = grid::index(value);
+            let rescaled = self.cover(0, index, index);
+            let slot = self.slot(index >> self.shift);
+            self.add_at(slot, times);
+            if rescaled { Touched::Rescaled } else { Touched::Slot(slot) }
+        };
+        let squares = square(value).checked_mul(u128::from(times));
+        let mut saturation = Saturation::NONE;
+        saturation.set(Saturation::SUM_OF_SQUARES, squares.is_none());
+        self.add_totals(&Totals {
+            count: times,
+            zero: if value == 0 { times } else { 0 },
+            min: value,
+            max: value,
+            sum: u128::from(value) * u128::from(times),
+            sum_of_squares: squares.unwrap_or(u128::MAX),
+            saturation,
+            ..Totals::default()
+        });
+        touched
+    }
+
+    pub(super) fn add_at(&mut self, slot: usize, times: u64) {
+        if let Some(bucket) = self.slots.get_mut(slot) {
+            let (sum, over) = bucket.saturating_add(times);
+            *bucket = sum;
+            self.saturation.set(Saturation::BUCKETS, over);
+        }
+    }
+
+    /// Widens the window to buckets `lo..=hi` after `shift` halvings, halving the resolution until all fit.
+    ///
+    /// Returns whether buckets moved.
+    pub(super) fn cover(&mut self, shift: u8, lo: i32, hi: i32) -> bool {
+        let own = self.window();
+        let mut to = self.shift.max(shift);
+        let (lo, hi) = loop {
+            let (mut first, mut last) = (lo >> (to - shift), hi >> (to - shift));
+            if let Some((lo, hi)) = own {
+                first = first.min(lo >> (to - self.shift));
+                last = last.max(hi >> (to - self.shift));
+            }
+            // At the coarsest scale, all that exists fits the smallest capacity.
+            if last.abs_diff(first) as usize <= self.mask() || to >= grid::MAX_SHIFT {
+                break (first, last);
+            }
+            to += 1;
+        };
+        let rescaled = own.is_some() && to != self.shift;
+        if rescaled {
+            self.fold(to - self.shift);
+        }
+        (self.shift, self.lo, self.len) = (to, lo, hi.abs_diff(lo) + 1);
+        rescaled
+    }
+
+    /// Adds up groups of `2^halvings` buckets, in place.
+    fn fold(&mut self, halvings: u8) {
+        let (lo, len) = (self.lo, self.len);
+        let (old, new) = (self.slot(lo), self.slot(lo >> halvings));
+        // With the window at the start of the storage no group lies beyond its first member.
+        rotate_left(&mut self.slots, old);
+        for (offset, index) in (0..len as usize).zip(lo..) {
+            let group = (index >> halvings).abs_diff(lo >> halvings) as usize;
+            let count = self.slots.get_mut(offset).map_or(C::ZERO, |slot| core::mem::replace(slot, C::ZERO));
+            self.add_at(group, count.get());
+        }
+        let back = self.capacity() - new;
+        rotate_left(&mut self.slots, back);
+    }
+}
+
+impl<B: ?Sized> Histogram<B> {
+    /// Adds the totals of other values; the buckets and the scale are left to the caller.
+    pub(super) fn add_totals(&mut self, other: &Totals) {
+        if other.count == 0 {
+            return;
+        }
+        let (count, count_over) = self.count.overflowing_add(other.count);
+        let (zero, zero_over) = self.zero.overflowing_add(other.zero);
+        let (sum, sum_over) = self.sum.overflowing_add(other.sum);
+        let (squares, squares_over) = self.sum_of_squares.overflowing_add(other.sum_of_squares);
+        self.count = if count_over { u64::MAX } else { count };
+        self.zero = if zero_over { u64::MAX } else { zero };
+        self.sum = if sum_over { u128::MAX } else { sum };
+        self.sum_of_squares = if squares_over { u128::MAX } else { squares };
+        self.saturation.set(other.saturation, true);
+        self.saturation.set(Saturation::COUNT, count_over);
+        self.saturation.set(Saturation::SUM, sum_over);
+        self.saturation.set(Saturation::SUM_OF_SQUARES, squares_over);
+        // Of two equal extremes, one that was recorded wins over one that is a bound.
+        let min = (self.min, !self.min_exact).min((other.min, !other.min_exact));
+        let max = (self.max, self.max_exact).max((other.max, other.max_exact));
+        (self.min, self.min_exact) = (min.0, !min.1);
+        (self.max, self.max_exact) = max;
+    }
+}
+
+fn square(value: u64) -> u128 {
+    u128::from(value) * u128::from(value)
+}
+
+fn rotate_left<T>(slots: &mut [T], by: usize) {
+    if let Some((front, back)) = slots.split_at_mut_checked(by) {
+        front.reverse();
+        back.reverse();
+        slots.reverse();
+    }
+}

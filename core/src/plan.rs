@@ -1,0 +1,293 @@
+//! What a run consists of: a list of phases, each with its workload, its arrivals and its stop.
+//!
+//! A plan is plain data of fixed size. It serialises with serde, and [`RunPlan::content_hash`] names its content, so
+//! that a device can echo which plan it runs.
+
+use core::fmt;
+
+use heapless::{String, Vec};
+use postcard::ser_flavors::Flavor;
+use serde::{Deserialize, Serialize};
+
+use crate::time::Nanos;
+
+/// The longest request path, in bytes.
+pub const MAX_PATH: usize = 64;
+
+/// What a phase is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PhaseKind {
+    /// Brings server and connections to a steady state; reported, but not what a run is judged by.
+    Warmup,
+    /// The measurement.
+    Profiling,
+    /// Load after the measurement, while other tools finish theirs.
+    Cooldown,
+}
+
+impl PhaseKind {
+    /// The name used in plans and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Warmup => "warmup",
+            Self::Profiling => "profiling",
+            Self::Cooldown => "cooldown",
+        }
+    }
+}
+
+impl fmt::Display for PhaseKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What each request of a phase asks for. The device interprets it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Workload {
+    /// A plain request: `GET path`.
+    Get {
+        /// The path, from its `/` on.
+        path: String<MAX_PATH>,
+    },
+    /// A streaming chat completion, as OpenAI's `POST /v1/chat/completions` with `stream: true`.
+    Chat {
+        /// The size of the prompt, in tokens.
+        prompt_tokens: u16,
+        /// How many tokens to ask for.
+        output_tokens: u16,
+    },
+}
+
+impl Workload {
+    /// A plain request for `path`; `None` if it is longer than [`MAX_PATH`] bytes.
+    pub fn get(path: &str) -> Option<Self> {
+        String::try_from(path).ok().map(|path| Self::Get { path })
+    }
+}
+
+/// Requests a second, kept as thousandths: 0.001 to 4,294,967 requests a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Rate(u32);
+
+impl Rate {
+    /// So many requests a second, saturating. Zero becomes the lowest rate, one request in 1,000 s.
+    pub const fn per_second(requests: u32) -> Self {
+        Self::per_kilosecond(requests.saturating_mul(1_000))
+    }
+
+    /// So many requests in 1,000 seconds. Zero becomes one.
+    pub const fn per_kilosecond(requests: u32) -> Self {
+        Self(if requests == 0 { 1 } else { requests })
+    }
+
+    /// Requests in 1,000 seconds; never zero.
+    pub const fn get(self) -> u32 {
+        // A deserialised zero is read as the lowest rate.
+        if self.0 == 0 { 1 } else { self.0 }
+    }
+}
+
+/// When requests are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Arrival {
+    /// Closed loop: a new request as soon as fewer than `concurrency` are in flight. The server's slowness slows
+    /// the load down, so response times hide the waiting that open-loop users would see.
+    ClosedLoop {
+        /// How many requests are in flight at most; zero means one.
+        concurrency: u16,
+    },
+    /// Open loop: one request every `1 / rate`, whatever the server does.
+    Constant {
+        /// The rate.
+        rate: Rate,
+    },
+    /// Open loop: independent arrivals, exponential gaps of mean `1 / rate`, drawn from the run's seed.
+    Poisson {
+        /// The mean rate.
+        rate: Rate,
+    },
+}
+
+/// When a phase stops sending: at so many requests, after so long, or whichever comes first.
+///
+/// A stop with neither never comes; [`RunPlan::push`] refuses it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Stop {
+    /// How many requests are sent at most.
+    pub requests: Option<u64>,
+    /// For how long requests are sent at most.
+    pub duration: Option<Nanos>,
+}
+
+impl Stop {
+    /// Stops once so many requests were sent.
+    pub const fn requests(requests: u64) -> Self {
+        Self { requests: Some(requests), duration: None }
+    }
+
+    /// Stops after so long.
+    pub const fn after(duration: Nanos) -> Self {
+        Self { requests: None, duration: Some(duration) }
+    }
+}
+
+/// One phase of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct PhasePlan {
+    /// What the phase is for.
+    pub kind: PhaseKind,
+    /// What its requests ask for.
+    pub workload: Workload,
+    /// When they are sent.
+    pub arrival: Arrival,
+    /// When sending stops.
+    pub stop: Stop,
+    /// How long requests in flight may still take after sending stopped; then the phase times out.
+    pub grace: Nanos,
+}
+
+/// Why a phase was not taken into a plan; the phase comes back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum PlanError {
+    /// The plan holds as many phases as it can.
+    Full(PhasePlan),
+    /// The phase would never end: its stop has neither requests nor duration.
+    Endless(PhasePlan),
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full(_) => f.write_str("the plan holds as many phases as it can"),
+            Self::Endless(_) => f.write_str("the phase would never end: give its stop a number of requests or a duration"),
+        }
+    }
+}
+
+impl core::error::Error for PlanError {}
+
+/// A run: at most `P` phases, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct RunPlan<const P: usize> {
+    seed: u64,
+    phases: Vec<PhasePlan, P>,
+}
+
+impl<const P: usize> RunPlan<P> {
+    /// A run without phases. `seed` makes its random arrivals repeatable.
+    pub const fn new(seed: u64) -> Self {
+        Self { seed, phases: Vec::new() }
+    }
+
+    /// Adds a phase at the end.
+    ///
+    /// # Errors
+    /// [`PlanError`] gives the phase back if the plan is full or the phase would never end.
+    #[expect(clippy::result_large_err, reason = "what was not consumed is given back")]
+    pub fn push(&mut self, phase: PhasePlan) -> Result<(), PlanError> {
+        if phase.stop == Stop::default() {
+            return Err(PlanError::Endless(phase));
+        }
+        self.phases.push(phase).map_err(PlanError::Full)
+    }
+
+    /// The seed of the random arrivals.
+    pub const fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The phases, in order.
+    pub fn phases(&self) -> &[PhasePlan] {
+        &self.phases
+    }
+
+    /// Names the plan's content: 64-bit FNV-1a over its postcard bytes. Equal plans have equal hashes whatever `P` is.
+    ///
+    /// Source: Fowler, Noll, Vo, "The FNV Non-Cryptographic Hash Algorithm" (IETF draft).
+    pub fn content_hash(&self) -> u64 {
+        // The flavour cannot fail, and a plan has no type that postcard cannot write.
+        postcard::serialize_with_flavor(self, Fnv1a(Fnv1a::OFFSET_BASIS)).unwrap_or(0)
+    }
+}
+
+/// Hashes what postcard would write.
+struct Fnv1a(u64);
+
+impl Fnv1a {
+    const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0100_0000_01b3;
+}
+
+impl Flavor for Fnv1a {
+    type Output = u64;
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(Self::PRIME);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<u64> {
+        Ok(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn phase(stop: Stop) -> PhasePlan {
+        PhasePlan {
+            kind: PhaseKind::Warmup,
+            workload: Workload::Chat { prompt_tokens: 10, output_tokens: 20 },
+            arrival: Arrival::ClosedLoop { concurrency: 4 },
+            stop,
+            grace: Nanos::from_secs(1),
+        }
+    }
+
+    #[test]
+    fn a_phase_that_cannot_be_taken_comes_back() {
+        let mut plan = RunPlan::<1>::new(0);
+        assert!(matches!(plan.push(phase(Stop::default())), Err(PlanError::Endless(_))));
+        plan.push(phase(Stop::requests(1))).unwrap();
+        assert_eq!(plan.push(phase(Stop::requests(2))), Err(PlanError::Full(phase(Stop::requests(2)))));
+    }
+
+    #[test]
+    fn the_hash_names_content_not_capacity() {
+        let mut small = RunPlan::<1>::new(3);
+        let mut large = RunPlan::<9>::new(3);
+        small.push(phase(Stop::requests(1))).unwrap();
+        large.push(phase(Stop::requests(1))).unwrap();
+        assert_eq!(small.content_hash(), large.content_hash());
+        let mut other = RunPlan::<1>::new(4);
+        other.push(phase(Stop::requests(1))).unwrap();
+        assert_ne!(small.content_hash(), other.content_hash());
+    }
+
+    #[test]
+    fn fnv_1a_matches_its_published_vectors() {
+        let hash = |bytes: &[u8]| {
+            let mut fnv = Fnv1a(Fnv1a::OFFSET_BASIS);
+            bytes.iter().for_each(|&byte| fnv.try_push(byte).unwrap());
+            fnv.finalize().unwrap()
+        };
+        assert_eq!(hash(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(hash(b"a"), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(hash(b"foobar"), 0x8594_4171_f739_67e8);
+    }
+}

@@ -1,0 +1,279 @@
+//! The device's side of the protocol: which frames are due, from the live phase to the transmit queue.
+
+use heapless::Vec;
+
+use super::frame::{Envelope, Finished, Frame, Hello, MAX_ID, PhaseReport, VERSION};
+use super::queue::TxQueue;
+use super::snapshot::Progress;
+use crate::hook::PhaseHook;
+use crate::meter::{METRICS, Meter, Metric, MetricView, PerMetric};
+use crate::phase::PhaseState;
+use crate::runner::Runner;
+use crate::time::Nanos;
+
+/// Who the device is. Strings beyond [`MAX_ID`] bytes are cut.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Identity<'a> {
+    /// Names the device; the same after every boot.
+    pub device_id: &'a str,
+    /// Differs from boot to boot: random, or a counter in flash.
+    pub boot_id: u64,
+    /// The firmware's name.
+    pub firmware: &'a str,
+    /// The firmware's version.
+    pub firmware_version: &'a str,
+    /// The resolution of the device's clock, in ticks a second.
+    pub clock_hz: u32,
+}
+
+/// How often what is reported. The defaults suit a line of 115,200 baud.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct ReporterConfig {
+    /// Between two hellos.
+    pub hello_every: Nanos,
+    /// Between two reports of a phase, apart from its transitions.
+    pub report_every: Nanos,
+    /// Between two snapshots of the histograms: what changed since the last.
+    pub snapshot_every: Nanos,
+    /// Each so many snapshots, all buckets are sent and not only what changed.
+    pub keyframe_every: u16,
+    /// How often the final snapshot of a phase, and the end of the run, are sent. On a lossless line once suffices.
+    pub final_repeats: u8,
+}
+
+impl Default for ReporterConfig {
+    fn default() -> Self {
+        Self {
+            hello_every: Nanos::from_secs(1),
+            report_every: Nanos::from_millis(250),
+            snapshot_every: Nanos::from_millis(500),
+            keyframe_every: 16,
+            final_repeats: 2,
+        }
+    }
+}
+
+/// Turns the live phase into frames, at its own pace: the load never waits for the line.
+///
+/// Call [`Reporter::poll`] after every [`Runner::poll`]. A report that is due and does not fit in the queue is counted
+/// and left out; the next one says the same and more. Only at the end of a phase does anything have to be sent:
+/// call [`Runner::next_phase`] once [`Reporter::is_phase_reported`], and stop once [`Reporter::is_run_reported`].
+#[derive(Clone, Debug)]
+pub struct Reporter<'a> {
+    identity: Identity<'a>,
+    config: ReporterConfig,
+    sequence: u32,
+    skipped: u32,
+    next_hello: Nanos,
+    next_report: Nanos,
+    next_snapshot: Nanos,
+    snapshots: u16,
+    /// The phase and the state that were reported last.
+    reported: Option<(u16, PhaseState)>,
+    /// How far the snapshot of each metric has come.
+    progress: PerMetric<Progress>,
+    /// How many times the end of the current phase is still to be sent; `None` until it has ended.
+    finals_left: Option<u8>,
+    /// How many times the end of the run is still to be sent.
+    finished_left: u8,
+}
+
+impl<'a> Reporter<'a> {
+    /// A reporter that begins with a hello at its first poll.
+    pub const fn new(identity: Identity<'a>, config: ReporterConfig) -> Self {
+        Self {
+            identity,
+            config,
+            sequence: 0,
+            skipped: 0,
+            next_hello: Nanos::ZERO,
+            next_report: Nanos::ZERO,
+            next_snapshot: Nanos::ZERO,
+            snapshots: 0,
+            reported: None,
+            progress: PerMetric([Progress::START; METRICS]),
+            finals_left: None,
+            finished_left: config.final_repeats,
+        }
+    }
+
+    /// How many reports were due and found no room in the queue.
+    pub const fn skipped(&self) -> u32 {
+        self.skipped
+    }
+
+    /// When the next report is due, if nothing happens before.
+    pub fn next_due(&self) -> Nanos {
+        self.next_hello.min(self.next_report).min(self.next_snapshot)
+    }
+
+    /// Whether everything about a phase that has ended is in the queue.
+    pub const fn is_phase_reported(&self) -> bool {
+        matches!(self.finals_left, Some(0))
+    }
+
+    /// Whether the end of the run is in the queue, [`ReporterConfig::final_repeats`] times.
+    pub const fn is_run_reported(&self) -> bool {
+        self.finished_left == 0
+    }
+
+    /// Puts the frames that are due into the queue. Never waits.
+    ///
+    /// The cost is a comparison when nothing is due; a snapshot walks the changed parts of each histogram.
+    pub fn poll<const N: usize, const P: usize, const Q: usize, H: PhaseHook>(
+        &mut self,
+        now: Nanos,
+        runner: &mut Runner<N, P, H>,
+        queue: &mut TxQueue<Q>,
+    ) {
+        let mut line = Line { sequence: &mut self.sequence, now, queue };
+        if now >= self.next_hello {
+            self.next_hello = now.saturating_add(self.config.hello_every);
+            let hello = hello(&self.identity, runner, self.skipped);
+            line.push_or_skip(Frame::Hello(hello), &mut self.skipped);
+        }
+        let stats = *runner.meter().stats();
+        let seen = (stats.index, stats.state);
+        if self.reported != Some(seen) {
+            if self.reported.is_none_or(|(index, _)| index != stats.index) {
+                self.progress = PerMetric([Progress::START; METRICS]);
+                self.finals_left = None;
+            }
+            // A transition is news: it is reported as soon as there is room.
+            if stats.state != PhaseState::Created && line.push(report(runner.meter(), self.skipped)) {
+                self.reported = Some(seen);
+                self.next_report = now.saturating_add(self.config.report_every);
+            }
+        } else if now >= self.next_report {
+            self.next_report = now.saturating_add(self.config.report_every);
+            if stats.state != PhaseState::Complete {
+                line.push_or_skip(report(runner.meter(), self.skipped), &mut self.skipped);
+            }
+        }
+        match stats.state {
+            PhaseState::Created => {}
+            PhaseState::Complete => self.finals(now, runner.meter_mut(), queue),
+            PhaseState::Started | PhaseState::SendingComplete if now >= self.next_snapshot => {
+                self.next_snapshot = now.saturating_add(self.config.snapshot_every);
+                self.snapshots = self.snapshots.wrapping_add(1);
+                if self.snapshots.checked_rem(self.config.keyframe_every) == Some(0) {
+                    self.restart(runner.meter_mut());
+                }
+                if !self.snapshot(now, runner.meter_mut(), queue) {
+                    self.skipped = self.skipped.saturating_add(1);
+                }
+            }
+            PhaseState::Started | PhaseState::SendingComplete => {}
+        }
+    }
+
+    /// Says that the run is over, once its last phase was reported; poll it until [`Reporter::is_run_reported`].
+    pub fn finish<const Q: usize>(&mut self, now: Nanos, phases: u16, cancelled: bool, queue: &mut TxQueue<Q>) {
+        let frame = Frame::Finished(Finished { phases, cancelled, skipped: self.skipped });
+        let mut line = Line { sequence: &mut self.sequence, now, queue };
+        while self.finished_left > 0 && line.push(frame.clone()) {
+            self.finished_left -= 1;
+        }
+    }
+
+    /// Sends all buckets and the report of a phase that has ended, as often as configured, as far as there is room.
+    fn finals<const N: usize, const Q: usize>(&mut self, now: Nanos, meter: &mut Meter<N>, queue: &mut TxQueue<Q>) {
+        if self.finals_left.is_none() {
+            self.finals_left = Some(self.config.final_repeats.max(1));
+            self.restart(meter);
+        }
+        while let Some(left @ 1..) = self.finals_left {
+            let whole = self.snapshot(now, meter, queue);
+            let mut line = Line { sequence: &mut self.sequence, now, queue };
+            if !whole || !line.push(report(meter, self.skipped)) {
+                return;
+            }
+            self.finals_left = Some(left - 1);
+            self.restart(meter);
+        }
+    }
+
+    /// Has the next snapshot send all buckets of every metric.
+    fn restart<const N: usize>(&mut self, meter: &mut Meter<N>) {
+        for (metric, progress) in self.progress.iter_mut() {
+            *progress = Progress::START;
+            *meter.metric_mut(metric).changed = u32::MAX;
+        }
+    }
+
+    /// Sends what changed of every metric, as far as it fits; tells whether all of it did. The next call goes on where
+    /// this one stopped.
+    fn snapshot<const N: usize, const Q: usize>(
+        &mut self,
+        now: Nanos,
+        meter: &mut Meter<N>,
+        queue: &mut TxQueue<Q>,
+    ) -> bool {
+        let phase = meter.stats().index;
+        let mut line = Line { sequence: &mut self.sequence, now, queue };
+        for (metric, progress) in self.progress.iter_mut() {
+            let MetricView { histogram, changed } = meter.metric_mut(metric);
+            if !progress.send(phase, metric, histogram, changed, &mut line) {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// Where frames go: each gets the next sequence number, if it fits.
+pub(super) struct Line<'q, const Q: usize> {
+    sequence: &'q mut u32,
+    now: Nanos,
+    queue: &'q mut TxQueue<Q>,
+}
+
+impl<const Q: usize> Line<'_, Q> {
+    /// Puts the frame into the queue; tells whether it fitted.
+    pub(super) fn push(&mut self, frame: Frame<'_>) -> bool {
+        let envelope = Envelope { version: VERSION, sequence: *self.sequence, uptime: self.now, frame };
+        let fitted = self.queue.push(&envelope);
+        if fitted {
+            *self.sequence = self.sequence.wrapping_add(1);
+        }
+        fitted
+    }
+
+    fn push_or_skip(&mut self, frame: Frame<'_>, skipped: &mut u32) {
+        if !self.push(frame) {
+            *skipped = skipped.saturating_add(1);
+        }
+    }
+}
+
+fn hello<'a, const N: usize, const P: usize, H: PhaseHook>(
+    identity: &Identity<'a>,
+    runner: &Runner<N, P, H>,
+    skipped: u32,
+) -> Hello<'a> {
+    Hello {
+        device_id: cut(identity.device_id),
+        boot_id: identity.boot_id,
+        firmware: cut(identity.firmware),
+        firmware_version: cut(identity.firmware_version),
+        clock_hz: identity.clock_hz,
+        plan_hash: runner.plan().content_hash(),
+        phases: u16::try_from(runner.plan().phases().len()).unwrap_or(u16::MAX),
+        capacity: u16::try_from(N).unwrap_or(u16::MAX),
+        counter_bits: 32,
+        metrics: Metric::ALL.into_iter().map(Metric::name).collect(),
+        skipped,
+    }
+}
+
+fn report<const N: usize>(meter: &Meter<N>, skipped: u32) -> Frame<'static> {
+    let samples: Vec<u64, _> = Metric::ALL.into_iter().map(|metric| meter.histogram(metric).count()).collect();
+    Frame::Phase(PhaseReport { stats: *meter.stats(), samples, skipped })
+}
+
+/// At most the first [`MAX_ID`] bytes, cut between characters.
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(MAX_ID)).unwrap_or(text)
+}

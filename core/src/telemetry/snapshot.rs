@@ -1,0 +1,125 @@
+//! One histogram into frames of bounded size, a part at a time.
+
+use super::frame::{Buckets, Frame, MAX_PAYLOAD, MetricTotals};
+use super::reporter::Line;
+use crate::histogram::HistogramView;
+use crate::histogram::counts::CountWriter;
+use crate::meter::{Metric, changed_block};
+
+/// Room for counts in a frame: the payload less the envelope (1 + 5 + 10 + 1 bytes) and the fields of [`Buckets`]
+/// (3 + 1 + 1 + 2).
+const MAX_COUNTS: usize = MAX_PAYLOAD - 24;
+
+/// The start and the length of a run take at most 3 bytes each.
+const MAX_RUN_HEADER: usize = 6;
+
+/// How far the snapshot of one histogram has come.
+///
+/// The line may be full at any frame, and samples may be recorded before there is room again. What changes meanwhile
+/// is marked anew, for the next snapshot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Progress {
+    /// Which 32nds of the storage this snapshot sends; `None` between snapshots.
+    pending: Option<u32>,
+    /// The bucket to go on with.
+    next: i32,
+    /// The scale that `next` is an index at.
+    scale: i8,
+    /// How many samples the last totals frame told of; `None` if none was sent.
+    sent_samples: Option<u64>,
+}
+
+impl Progress {
+    pub(super) const START: Self = Self { pending: None, next: i32::MIN, scale: 0, sent_samples: None };
+
+    /// Sends what is left of the snapshot, as far as there is room; tells whether the snapshot is done.
+    pub(super) fn send<const Q: usize>(
+        &mut self,
+        phase: u16,
+        metric: Metric,
+        histogram: &HistogramView,
+        changed: &mut u32,
+        line: &mut Line<'_, Q>,
+    ) -> bool {
+        if self.pending.is_none() {
+            if self.sent_samples == Some(histogram.count()) {
+                return true;
+            }
+            self.begin(core::mem::take(changed), histogram.scale());
+        }
+        if self.scale != histogram.scale() {
+            // Rescaled between two frames: what was sent is at a scale that is gone.
+            *changed = 0;
+            self.begin(u32::MAX, histogram.scale());
+        }
+        let pending = self.pending.unwrap_or_default();
+        loop {
+            let mut counts = [0; MAX_COUNTS];
+            let (length, next) = write_runs(histogram, pending, self.next, &mut counts);
+            let counts = counts.get(..length).unwrap_or_default();
+            if !counts.is_empty() {
+                let buckets = Buckets { phase, metric: metric.id(), scale: self.scale, counts };
+                if !line.push(Frame::Buckets(buckets)) {
+                    return false;
+                }
+            }
+            match next {
+                Some(next) => self.next = next,
+                None => break,
+            }
+        }
+        self.next = i32::MAX;
+        let totals = MetricTotals { phase, metric: metric.id(), totals: histogram.totals() };
+        if !line.push(Frame::Totals(totals)) {
+            return false;
+        }
+        self.sent_samples = Some(histogram.count());
+        self.pending = None;
+        true
+    }
+
+    fn begin(&mut self, pending: u32, scale: i8) {
+        *self = Self { pending: Some(pending), next: i32::MIN, scale, ..*self };
+    }
+}
+
+/// Writes the pending buckets from index `next` on as runs, and tells how many bytes that took and the bucket to go on
+/// with if not all fitted.
+fn write_runs(histogram: &HistogramView, pending: u32, next: i32, out: &mut [u8]) -> (usize, Option<i32>) {
+    let Some((low, high)) = histogram.window() else { return (0, None) };
+    let is_pending = |index: i32| {
+        let slot = histogram.slot(index);
+        pending & 1_u32.rotate_left(changed_block(histogram.capacity(), slot)) != 0
+    };
+    let mut used = 0;
+    let mut index = next.max(low);
+    while index <= high {
+        if !is_pending(index) {
+            index += 1;
+            continue;
+        }
+        // The length goes before the counts and is known after them: they move up to close the gap.
+        let Some(tokens) = out.get_mut(used + MAX_RUN_HEADER..) else { return (used, Some(index)) };
+        let start = index;
+        let mut writer = CountWriter::new(tokens);
+        while index <= high && is_pending(index) && writer.push(histogram.count_at(index)).is_ok() {
+            index += 1;
+        }
+        let written = writer.finish();
+        let length = index.abs_diff(start);
+        if length == 0 {
+            return (used, Some(index));
+        }
+        let tokens = used + MAX_RUN_HEADER;
+        let header = out.get_mut(used..tokens).and_then(|gap| postcard::to_slice(&(start, length), gap).ok());
+        let Some(header) = header.map(|header| header.len()) else { return (used, Some(start)) };
+        if tokens + written <= out.len() {
+            out.copy_within(tokens..tokens + written, used + header);
+        }
+        used += header + written;
+        if index <= high && is_pending(index) {
+            return (used, Some(index));
+        }
+    }
+    (used, None)
+}

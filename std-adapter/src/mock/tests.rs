@@ -1,0 +1,231 @@
+//! The server over a plain socket, so that nothing of the load generator's client is taken on trust.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::Instant;
+
+use super::*;
+
+const LOOPBACK: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
+
+fn start(config: MockConfig, log: Option<&Path>) -> MockServer {
+    MockServer::start(config, LOOPBACK.into(), log.map(Path::to_owned)).unwrap()
+}
+
+/// Sends one request and reads until the server closes the connection: the head and the body with its chunk framing.
+fn exchange(server: &MockServer, request_line: &str, body: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(server.addr()).unwrap();
+    let length = body.len();
+    write!(stream, "{request_line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), body.to_owned())
+}
+
+fn chat(server: &MockServer, body: &str) -> (String, String) {
+    exchange(server, "POST /v1/chat/completions", body)
+}
+
+fn records(path: &Path) -> Vec<RequestRecord> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut records: Vec<RequestRecord> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    records.sort_by_key(|record| record.request);
+    records
+}
+
+#[test]
+fn answers_after_the_drawn_delay_and_logs_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log.jsonl");
+    let server = start(MockConfig { latency: "15ms".parse().unwrap(), ..MockConfig::default() }, Some(&log));
+    let asked = Instant::now();
+    let (head, _) = exchange(&server, "GET /", "");
+    let took_ms = asked.elapsed().as_secs_f64() * 1e3;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert!(exchange(&server, "GET /healthz", "").0.starts_with("HTTP/1.1 200"));
+    server.stop();
+
+    let [record] = &records(&log)[..] else { panic!("not one line") };
+    assert_eq!((record.request, &*record.route, record.status), (0, "/", 200));
+    assert!((record.drawn_first_ms - 15.0).abs() < 1e-6, "{record:?}");
+    let applied = record.first_byte_ms.unwrap();
+    assert!((15.0..=took_ms).contains(&applied), "{record:?}, seen from outside: {took_ms} ms");
+}
+
+#[test]
+fn streams_one_chunk_a_token() {
+    let server = start(MockConfig::default(), None);
+    let (head, body) = chat(&server, r#"{"model":"m","stream":true,"max_tokens":3,"messages":[]}"#);
+    assert!(head.starts_with("HTTP/1.1 200") && head.contains("text/event-stream"), "{head}");
+    let events: Vec<_> = body.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    let [tokens @ .., stop, done] = &events[..] else { panic!("{body}") };
+    assert_eq!(*done, "[DONE]");
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    assert_eq!(json(stop)["choices"][0]["finish_reason"], "stop");
+    for (index, token) in tokens.iter().enumerate() {
+        let token = json(token);
+        assert_eq!((&token["object"], &token["model"]), (&"chat.completion.chunk".into(), &"m".into()));
+        assert_eq!(token["choices"][0]["delta"]["content"], format!("token{index} "));
+        assert!(token["choices"][0]["finish_reason"].is_null());
+    }
+    assert_eq!(tokens.len(), 3);
+}
+
+#[test]
+fn answers_in_one_piece_after_all_delays() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log.jsonl");
+    let delay: LogNormalDelay = "5ms".parse().unwrap();
+    let config = MockConfig { first_token: delay, inter_token: delay, ..MockConfig::default() };
+    let server = start(config, Some(&log));
+    let (_, body) = chat(&server, r#"{"max_completion_tokens":4,"max_tokens":9}"#);
+    server.stop();
+    let answer: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(answer["object"], "chat.completion");
+    assert_eq!(answer["choices"][0]["message"]["content"], "token0 token1 token2 token3 ");
+    assert_eq!(answer["usage"]["completion_tokens"], 4);
+    let record = &records(&log)[0];
+    assert!(record.first_byte_ms.unwrap() >= 20.0 && record.gaps_ms.is_empty(), "{record:?}");
+}
+
+#[test]
+fn refuses_bad_requests_the_way_openai_does() {
+    let server = start(MockConfig::default(), None);
+    let long = format!(r#"{{"model":"{}"}}"#, "x".repeat(2 * 1024 * 1024));
+    for (body, status) in [
+        ("{", "400"),
+        ("[]", "400"),
+        (r#"{"stream":1}"#, "400"),
+        (r#"{"max_tokens":0}"#, "400"),
+        (r#"{"max_tokens":-1}"#, "400"),
+        (r#"{"max_tokens":65536}"#, "400"),
+    ] {
+        let (head, answer) = chat(&server, body);
+        assert_eq!(head.split(' ').nth(1), Some(status), "{body}");
+        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(answer["error"]["type"], "invalid_request_error");
+        assert!(!answer["error"]["message"].as_str().unwrap().is_empty());
+    }
+    assert!(exchange(&server, "GET /v1/models", "").0.starts_with("HTTP/1.1 404"));
+    assert!(exchange(&server, "GET /v1/chat/completions", "").0.starts_with("HTTP/1.1 405"));
+
+    // The server may hang up before all of a body that is too long was sent; it must not answer 200.
+    let mut stream = TcpStream::connect(server.addr()).unwrap();
+    let head = format!("POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", long.len());
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&long.as_bytes()[..=1024 * 1024]).unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 413");
+}
+
+#[test]
+fn fails_the_share_asked_for() {
+    let config = MockConfig { error_rate: 0.3, seed: 5, ..MockConfig::default() };
+    let server = start(config, None);
+    let failed = (0..200).filter(|_| exchange(&server, "GET /", "").0.starts_with("HTTP/1.1 500")).count();
+    assert!((40..80).contains(&failed), "{failed} of 200");
+}
+
+#[test]
+fn concurrency_does_not_change_what_is_dealt() {
+    let deal = |workers: usize| {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log.jsonl");
+        let delay: LogNormalDelay = "2ms,0.8".parse().unwrap();
+        let server =
+            start(MockConfig { seed: 11, latency: delay, error_rate: 0.2, ..MockConfig::default() }, Some(&log));
+        thread::scope(|scope| {
+            for _ in 0..workers {
+                scope.spawn(|| (0..32 / workers).for_each(|_| drop(exchange(&server, "GET /", ""))));
+            }
+        });
+        server.stop();
+        records(&log).iter().map(|record| (record.drawn_first_ms, record.status)).collect::<Vec<_>>()
+    };
+    let alone = deal(1);
+    assert_eq!(alone.len(), 32);
+    assert_eq!(alone, deal(8));
+}
+
+#[test]
+fn a_client_that_leaves_is_logged_as_cancelled() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log.jsonl");
+    let config = MockConfig { inter_token: "20ms".parse().unwrap(), ..MockConfig::default() };
+    let server = start(config, Some(&log));
+    let mut stream = TcpStream::connect(server.addr()).unwrap();
+    let body = r#"{"stream":true,"max_tokens":60000}"#;
+    write!(stream, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+        .unwrap();
+    let mut seen = Vec::new();
+    while !seen.windows(6).any(|window| window == b"token1") {
+        let mut buffer = [0; 512];
+        let count = stream.read(&mut buffer).unwrap();
+        assert_ne!(count, 0);
+        seen.extend_from_slice(&buffer[..count]);
+    }
+    drop(stream);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while records(&log).is_empty() {
+        assert!(Instant::now() < deadline, "the server did not notice");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let record = &records(&log)[0];
+    assert!(record.cancelled && record.first_byte_ms.is_some() && !record.gaps_ms.is_empty(), "{record:?}");
+}
+
+#[test]
+fn stops_within_a_second_whatever_is_in_flight() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log.jsonl");
+    let server = start(MockConfig { latency: "1h".parse().unwrap(), ..MockConfig::default() }, Some(&log));
+    let addr = server.addr();
+    let mut waiting = TcpStream::connect(addr).unwrap();
+    waiting.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    thread::sleep(Duration::from_millis(100));
+    let asked = Instant::now();
+    server.stop();
+    assert!(asked.elapsed() < Duration::from_millis(1500), "{:?}", asked.elapsed());
+    assert!(records(&log)[0].cancelled);
+    assert!(TcpStream::connect(addr).is_err(), "still listening");
+}
+
+#[test]
+fn an_idle_server_stops_at_once() {
+    let server = start(MockConfig::default(), None);
+    let mut kept_alive = TcpStream::connect(server.addr()).unwrap();
+    kept_alive.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut answer = [0; 64];
+    assert_ne!(kept_alive.read(&mut answer).unwrap(), 0);
+    let _never_used = TcpStream::connect(server.addr()).unwrap();
+    let asked = Instant::now();
+    drop(server);
+    assert!(asked.elapsed() < GRACE, "{:?}", asked.elapsed());
+}
+
+#[test]
+fn says_in_one_line_why_it_cannot_start() {
+    let server = start(MockConfig::default(), None);
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log.jsonl");
+    std::fs::write(&log, "kept").unwrap();
+    let taken = MockServer::start(MockConfig::default(), server.addr(), Some(log.clone())).unwrap_err();
+    assert!(matches!(taken, MockError::Bind { addr, .. } if addr == server.addr()));
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), "kept");
+
+    let refused = |config| MockServer::start(config, LOOPBACK.into(), None).unwrap_err();
+    let errors = [
+        taken,
+        refused(MockConfig { error_rate: 1.1, ..MockConfig::default() }),
+        refused(MockConfig { error_rate: f64::NAN, ..MockConfig::default() }),
+        refused(MockConfig { output_tokens: 0, ..MockConfig::default() }),
+        MockServer::start(MockConfig::default(), LOOPBACK.into(), Some(dir.path().to_owned())).unwrap_err(),
+    ];
+    for error in errors {
+        assert!(!error.to_string().contains('\n'), "{error}");
+    }
+}

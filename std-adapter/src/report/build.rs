@@ -1,0 +1,295 @@
+//! Sessions to summary.
+
+use std::collections::BTreeMap;
+
+use phasemeter_core::aggregate::{Aggregate, Timing};
+use phasemeter_core::meter::{Metric, PerMetric};
+use phasemeter_core::phase::{PhaseState, PhaseStats};
+use phasemeter_core::plan::PhaseKind;
+use phasemeter_core::summary::{Percentile, STANDARD};
+use phasemeter_core::time::Nanos;
+
+use super::model::{
+    Coverage, CoverageCounts, DeviceSummary, DurationsSummary, GapSummary, LineSummary, MetricSummary,
+    PercentileSummary, PhaseCountsSummary, PhaseSummary, RunSummary, SCHEMA, Summary,
+};
+use crate::session::{HostHistogram, PhaseRecord, Session};
+
+/// What is known of a run beside its sessions.
+#[derive(Clone, Debug, Default)]
+pub struct RunInfo {
+    /// Names the run.
+    pub id: String,
+    /// When recording began, in nanoseconds since 1970.
+    pub started_unix_ns: u64,
+    /// Why recording ended before the devices did, if so.
+    pub interrupted: Option<String>,
+}
+
+/// Merges the sessions, each with the name of its source, into one summary.
+pub fn summarize(run: &RunInfo, sessions: &[(String, &Session)]) -> Summary {
+    let devices: Vec<_> = sessions.iter().map(|(source, session)| device(source, session)).collect();
+    let phases = phases(sessions, &devices);
+    let partial_reason = partial_reason(run, &devices);
+    let mut plans: Vec<_> = devices.iter().map(|device| device.plan_hash.clone()).collect();
+    plans.dedup();
+    Summary {
+        schema: SCHEMA.to_owned(),
+        run: RunSummary {
+            id: run.id.clone(),
+            started: rfc3339(run.started_unix_ns),
+            complete: partial_reason.is_none(),
+            partial_reason,
+            plan_hash: if plans.len() == 1 { plans.pop().flatten() } else { None },
+        },
+        coverage: coverage(sessions, &devices, &phases),
+        devices,
+        phases,
+    }
+}
+
+fn rfc3339(unix_ns: u64) -> String {
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_nanos(unix_ns);
+    humantime::format_rfc3339_millis(time).to_string()
+}
+
+fn partial_reason(run: &RunInfo, devices: &[DeviceSummary]) -> Option<String> {
+    let mut reasons: Vec<_> = run.interrupted.iter().cloned().collect();
+    for device in devices {
+        if let Some(reason) = &device.partial_reason {
+            reasons.push(format!("{}: {reason}", device.id));
+        }
+    }
+    if devices.is_empty() {
+        reasons.push("no source was recorded".into());
+    }
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
+fn device(source: &str, session: &Session) -> DeviceSummary {
+    let info = session.info();
+    let partial_reason = session.check_whole().err();
+    DeviceSummary {
+        id: info.map_or_else(|| source.to_owned(), |info| info.device_id.clone()),
+        source: source.to_owned(),
+        firmware: info.map(|info| info.firmware.clone()),
+        boots: session.boots().len(),
+        plan_hash: info.map(|info| format!("{:016x}", info.plan_hash)),
+        complete: partial_reason.is_none(),
+        partial_reason,
+    }
+}
+
+fn coverage(sessions: &[(String, &Session)], devices: &[DeviceSummary], phases: &[PhaseSummary]) -> Coverage {
+    let of_all_devices = phases.iter().filter(|phase| phase.device.is_none());
+    let mut coverage = Coverage {
+        samples: of_all_devices.fold(CoverageCounts::covering(0, 0), |sum, phase| sum.and(phase.coverage)),
+        gaps: Vec::new(),
+        lost_frames: 0,
+        crc_errors: 0,
+        resets: 0,
+        device_dropped: 0,
+        line: LineSummary::default(),
+    };
+    for ((_, session), device) in sessions.iter().zip(devices) {
+        let errors = session.errors();
+        coverage.gaps.extend(session.gaps().iter().map(|gap| GapSummary {
+            device: device.id.clone(),
+            boot: gap.boot,
+            first_sequence: gap.first_sequence,
+            frames: gap.frames,
+            at_s: seconds(Nanos::new(gap.uptime_ns)),
+        }));
+        coverage.lost_frames += session.lost_frames();
+        coverage.crc_errors += errors.crc_errors;
+        coverage.resets += session.boots().len().saturating_sub(1) as u64;
+        coverage.device_dropped += session.boots().iter().map(|boot| u64::from(boot.skipped)).sum::<u64>();
+        let line = &mut coverage.line;
+        line.frames += session.frames();
+        line.noise += errors.noise;
+        line.overlong += errors.overlong;
+        line.malformed += errors.malformed;
+        line.newer_version += errors.newer_version;
+        line.unknown_kind += errors.unknown_kind;
+        line.text += errors.text;
+    }
+    coverage
+}
+
+impl CoverageCounts {
+    #[expect(clippy::cast_precision_loss, reason = "a ratio for display; equality is decided on the counts")]
+    fn covering(observed: u64, expected: u64) -> Self {
+        let ratio = if observed == expected { 1.0 } else { observed as f64 / expected as f64 };
+        Self { observed, expected, ratio }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self::covering(self.observed + other.observed, self.expected + other.expected)
+    }
+}
+
+/// A phase of one device over its boots, or of all devices.
+struct Merged {
+    sum: Box<Aggregate<4096, u64>>,
+    expected: PerMetric<u64>,
+    state: PhaseState,
+    timed_out: bool,
+    cancelled: bool,
+}
+
+impl Merged {
+    fn new(timing: Timing) -> Self {
+        Self {
+            sum: Box::new(Aggregate::new(timing)),
+            expected: PerMetric::default(),
+            state: PhaseState::Complete,
+            timed_out: false,
+            cancelled: false,
+        }
+    }
+
+    fn add_record(&mut self, stats: &PhaseStats, record: &PhaseRecord) {
+        self.sum.add(stats, |metric| record.metrics[metric].histogram().map(|histogram| &**histogram));
+        for (metric, expected) in self.expected.iter_mut() {
+            *expected += record.metrics[metric].expected();
+        }
+        self.add_state(stats.state, stats.timed_out, stats.cancelled);
+    }
+
+    fn add_merged(&mut self, other: &Self) {
+        self.sum.merge(&other.sum);
+        for (metric, expected) in self.expected.iter_mut() {
+            *expected += other.expected[metric];
+        }
+        self.add_state(other.state, other.timed_out, other.cancelled);
+    }
+
+    fn add_state(&mut self, state: PhaseState, timed_out: bool, cancelled: bool) {
+        self.state = self.state.min(state);
+        self.timed_out |= timed_out;
+        self.cancelled |= cancelled;
+    }
+
+    fn summary(&self, kind: &str, instance: u32, device: Option<String>) -> PhaseSummary {
+        let counts = self.sum.counts();
+        let complete = self.sum.is_complete();
+        let mut metrics = BTreeMap::new();
+        let mut coverage = CoverageCounts::covering(0, 0);
+        for metric in Metric::ALL {
+            let (histogram, expected) = (self.sum.histogram(metric), self.expected[metric]);
+            coverage = coverage.and(CoverageCounts::covering(histogram.count(), expected));
+            if expected > 0 {
+                metrics.insert(metric.name().to_owned(), metric_summary(histogram, expected));
+            }
+        }
+        let sent = self.state >= PhaseState::SendingComplete;
+        PhaseSummary {
+            phase: kind.to_owned(),
+            instance,
+            device,
+            state: self.state.name().to_owned(),
+            timed_out: self.timed_out,
+            cancelled: self.cancelled,
+            counts: PhaseCountsSummary {
+                sent: counts.sent,
+                completed: counts.completed,
+                errors: counts.errors,
+                cancelled: counts.cancelled,
+                in_flight: counts.in_flight(),
+            },
+            durations: DurationsSummary {
+                sending_s: sent.then(|| seconds(self.sum.sending_duration())),
+                total_s: complete.then(|| seconds(self.sum.total_duration())),
+            },
+            throughput_rps: complete.then(|| nanohertz(self.sum.throughput_nanohertz())),
+            success_rate: self.sum.success_rate_ppm().map(|ppm| f64::from(ppm) / 1e6),
+            coverage,
+            metrics,
+        }
+    }
+}
+
+/// The summaries of each phase: all devices together first, then each, in the order in which a run has its phases.
+fn phases(sessions: &[(String, &Session)], devices: &[DeviceSummary]) -> Vec<PhaseSummary> {
+    // The place of a phase among those of its device orders the phases of different devices as well.
+    let mut by_phase: BTreeMap<(usize, &str, u32), Vec<(usize, Merged)>> = BTreeMap::new();
+    for (device, (_, session)) in sessions.iter().enumerate() {
+        for (key, merged) in phases_of_device(session) {
+            by_phase.entry(key).or_default().push((device, merged));
+        }
+    }
+    let mut summaries = Vec::new();
+    for ((_, kind, instance), parts) in by_phase {
+        let mut all = Merged::new(Timing::Concurrent);
+        parts.iter().for_each(|(_, part)| all.add_merged(part));
+        summaries.push(all.summary(kind, instance, None));
+        for (device, part) in parts {
+            let id = devices.get(device).map(|device| device.id.clone());
+            summaries.push(part.summary(kind, instance, id));
+        }
+    }
+    summaries
+}
+
+/// A device's phases by place, kind and instance, each merged over the device's boots.
+fn phases_of_device(session: &Session) -> BTreeMap<(usize, &'static str, u32), Merged> {
+    let mut merged = BTreeMap::new();
+    for boot in session.boots() {
+        let mut instances: BTreeMap<&str, u32> = BTreeMap::new();
+        for (&index, record) in &boot.phases {
+            let Some(stats) = &record.stats else { continue };
+            let kind = PhaseKind::name(stats.kind);
+            let instance = instances.entry(kind).or_default();
+            let key = (usize::from(index), kind, *instance);
+            merged.entry(key).or_insert_with(|| Merged::new(Timing::Sequential)).add_record(stats, record);
+            *instance += 1;
+        }
+    }
+    merged
+}
+
+fn metric_summary(histogram: &HostHistogram, expected: u64) -> MetricSummary {
+    MetricSummary {
+        unit: "ms".to_owned(),
+        count: histogram.count(),
+        expected,
+        min: histogram.min().map(millis),
+        max: histogram.max().map(millis),
+        mean: histogram.mean().map(millis),
+        stdev: histogram.stdev().map(millis),
+        saturated: histogram.saturation().any(),
+        relative_error: f64::from(histogram.relative_error_ppm()) / 1e6,
+        percentiles: STANDARD.into_iter().map(|p| (p.to_string(), percentile(histogram, p))).collect(),
+    }
+}
+
+fn percentile(histogram: &HostHistogram, percentile: Percentile) -> PercentileSummary {
+    match histogram.quantile(percentile) {
+        Some(quantile) if histogram.resolves(percentile) => PercentileSummary {
+            value: Some(millis(quantile.value)),
+            lower: Some(millis(quantile.lower)),
+            upper: Some(millis(quantile.upper)),
+            reason: None,
+        },
+        _ => {
+            let needed = 1_000_000_u32.div_ceil(1_000_000 - percentile.ppm());
+            let reason = format!("{percentile} needs {needed} samples and there are {}", histogram.count());
+            PercentileSummary { value: None, lower: None, upper: None, reason: Some(reason) }
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact up to 104 days")]
+fn millis(nanos: u64) -> f64 {
+    nanos as f64 / 1e6
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact up to 104 days")]
+fn seconds(time: Nanos) -> f64 {
+    time.get() as f64 / 1e9
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate for display")]
+fn nanohertz(rate: u128) -> f64 {
+    rate as f64 / 1e9
+}

@@ -1,0 +1,214 @@
+//! `summary.json` as types. `schema/summary-1.schema.json` of this crate describes it for other languages.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The version of the summary's form. Keys are only ever added to it.
+pub const SCHEMA: &str = "phasemeter.summary/1";
+
+/// Everything that is known of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The run as a whole.
+    pub run: RunSummary,
+    /// How much of it was observed.
+    pub coverage: Coverage,
+    /// The devices that took part, in the order of their sources.
+    pub devices: Vec<DeviceSummary>,
+    /// One entry for each phase merged over devices, followed by one for each device.
+    pub phases: Vec<PhaseSummary>,
+}
+
+/// The run as a whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunSummary {
+    /// Names the run.
+    pub id: String,
+    /// When recording began, RFC 3339 in UTC.
+    pub started: String,
+    /// Whether every device finished and every sample was observed.
+    pub complete: bool,
+    /// Why not.
+    pub partial_reason: Option<String>,
+    /// Names the plan's content; `None` if no device told, or they run different plans.
+    pub plan_hash: Option<String>,
+}
+
+/// Observed of expected samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CoverageCounts {
+    /// Samples in whole snapshots.
+    pub observed: u64,
+    /// Samples that the devices told of.
+    pub expected: u64,
+    /// Observed of expected; 1 if none are expected.
+    pub ratio: f64,
+}
+
+/// How much of the run was observed, and what the lines lost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// Samples over all phases and metrics.
+    #[serde(flatten)]
+    pub samples: CoverageCounts,
+    /// Stretches of lost frames, at most a thousand a device.
+    pub gaps: Vec<GapSummary>,
+    /// Frames lost in all gaps.
+    pub lost_frames: u64,
+    /// Frames whose checksum did not match.
+    pub crc_errors: u64,
+    /// Times that a device started anew in mid-run.
+    pub resets: u64,
+    /// Reports that devices had no room for in their transmit queue.
+    pub device_dropped: u64,
+    /// What else came over the lines.
+    pub line: LineSummary,
+}
+
+/// What came over the lines beside frames of this version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LineSummary {
+    /// Usable frames.
+    pub frames: u64,
+    /// Segments that were no frames.
+    pub noise: u64,
+    /// Segments longer than any frame.
+    pub overlong: u64,
+    /// Whole frames whose content made no sense.
+    pub malformed: u64,
+    /// Frames of a newer protocol version.
+    pub newer_version: u64,
+    /// Frames of an unknown kind.
+    pub unknown_kind: u64,
+    /// Pieces of text.
+    pub text: u64,
+}
+
+/// A stretch of lost frames.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GapSummary {
+    /// The device.
+    pub device: String,
+    /// The device's boot, from 0.
+    pub boot: usize,
+    /// The first frame that is missing.
+    pub first_sequence: u32,
+    /// How many are missing.
+    pub frames: u32,
+    /// Device time after the gap, in seconds since boot.
+    pub at_s: f64,
+}
+
+/// One device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeviceSummary {
+    /// Names the device; the source's name if it never introduced itself.
+    pub id: String,
+    /// Where its telemetry came from.
+    pub source: String,
+    /// The firmware's name and version, once told.
+    pub firmware: Option<String>,
+    /// How often it booted during the run.
+    pub boots: usize,
+    /// Names the content of its plan, once told.
+    pub plan_hash: Option<String>,
+    /// Whether its run was received whole.
+    pub complete: bool,
+    /// Why not.
+    pub partial_reason: Option<String>,
+}
+
+/// One phase, of one device or of all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PhaseSummary {
+    /// What the phase is for.
+    pub phase: String,
+    /// Counts the phases of the same name in a run, from 0.
+    pub instance: u32,
+    /// The device; `None` for all of them together.
+    pub device: Option<String>,
+    /// `created`, `started`, `sending_complete` or `complete`: of several devices, the least advanced.
+    pub state: String,
+    /// Whether the grace period ran out on any device.
+    pub timed_out: bool,
+    /// Whether any device's run was cancelled in this phase.
+    pub cancelled: bool,
+    /// Request counts.
+    pub counts: PhaseCountsSummary,
+    /// How long it took.
+    pub durations: DurationsSummary,
+    /// Successful requests a second over the total duration; over devices the sum. `None` until complete.
+    pub throughput_rps: Option<f64>,
+    /// Successful of ended requests, failed and cancelled ones included. `None` if none ended.
+    pub success_rate: Option<f64>,
+    /// Observed of expected samples in this phase.
+    pub coverage: CoverageCounts,
+    /// The metrics that have samples, by name.
+    pub metrics: BTreeMap<String, MetricSummary>,
+}
+
+/// Request counts.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PhaseCountsSummary {
+    /// Requests sent.
+    pub sent: u64,
+    /// Requests that came back, successful or not.
+    pub completed: u64,
+    /// Completed requests that failed.
+    pub errors: u64,
+    /// Requests given up.
+    pub cancelled: u64,
+    /// Requests that neither came back nor were given up.
+    pub in_flight: u64,
+}
+
+/// How long a phase took, in seconds on the device's clock; of several devices, the longest.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DurationsSummary {
+    /// From the start to the last send.
+    pub sending_s: Option<f64>,
+    /// From the start to the end.
+    pub total_s: Option<f64>,
+}
+
+/// One metric of one phase.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MetricSummary {
+    /// The unit of all values: `ms`.
+    pub unit: String,
+    /// Samples observed.
+    pub count: u64,
+    /// Samples that the device told of.
+    pub expected: u64,
+    /// The smallest sample, exact.
+    pub min: Option<f64>,
+    /// The largest sample, exact.
+    pub max: Option<f64>,
+    /// The mean, exact to the nanosecond.
+    pub mean: Option<f64>,
+    /// The population standard deviation, exact to the nanosecond.
+    pub stdev: Option<f64>,
+    /// Whether a counter was full, so that counts and moments are too low.
+    pub saturated: bool,
+    /// No percentile's value is further from the true order statistic than this part of it.
+    pub relative_error: f64,
+    /// The percentiles by name: `p50`, `p99`, `p99.9`.
+    pub percentiles: BTreeMap<String, PercentileSummary>,
+}
+
+/// One percentile: the nearest-rank order statistic lies within its bounds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PercentileSummary {
+    /// The estimate; `None` if there are too few samples.
+    pub value: Option<f64>,
+    /// The true order statistic is not below.
+    pub lower: Option<f64>,
+    /// The true order statistic is not above.
+    pub upper: Option<f64>,
+    /// Why there is no value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}

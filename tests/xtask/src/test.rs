@@ -1,0 +1,97 @@
+//! `cargo xtask test`: every check of the project, in the order in which a failure shows soonest.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::command::{cargo, run as run_command};
+use crate::toolchain::{self, Toolchain};
+
+/// What `phasemeter-core` must build for: a core without compare-and-swap, one with an FPU, and RISC-V.
+const BARE_METAL: [&str; 3] = ["thumbv6m-none-eabi", "thumbv7em-none-eabihf", "riscv32imac-unknown-none-elf"];
+
+/// Runs every step.
+///
+/// # Errors
+/// At the first step that fails, or that cannot be run: no step is ever skipped.
+pub(crate) fn run() -> Result<()> {
+    let mut steps = Steps::new();
+
+    steps.run("format", || {
+        toolchain::ensure_component("fmt", "rustfmt")?;
+        run_cargo(&["fmt", "--all", "--check"])
+    })?;
+    steps.run("generated files", || crate::table(true))?;
+    steps.run("lints", || {
+        toolchain::ensure_component("clippy", "clippy")?;
+        run_cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
+    })?;
+    // The end-to-end tests run the command that lies beside them in the target directory.
+    steps.run("phasemeter command", || run_cargo(&["build", "-p", "phasemeter"]))?;
+    steps.run("tests", || run_cargo(&["test", "--workspace"]))?;
+    steps.run("documentation", || {
+        document(&["--workspace"])?;
+        document(&["-p", "phasemeter-core", "--all-features"])
+    })?;
+    for target in BARE_METAL {
+        steps.run(&format!("no_std on {target}"), || {
+            let toolchain = Toolchain::for_target(target)?;
+            for features in [&[][..], &["--features", "defmt"]] {
+                run_command(toolchain.cargo("check", target).args(["-p", "phasemeter-core"]).args(features))?;
+            }
+            Ok(())
+        })?;
+    }
+    steps.run("packages", || run_cargo(&["package", "-p", "phasemeter-core", "-p", "phasemeter", "--allow-dirty"]))?;
+
+    steps.finish();
+    Ok(())
+}
+
+fn run_cargo(arguments: &[&str]) -> Result<()> {
+    run_command(cargo().args(arguments))
+}
+
+fn document(what: &[&str]) -> Result<()> {
+    run_command(cargo().env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--no-deps"]).args(what))
+}
+
+/// Numbers the steps and prints how long each took.
+struct Steps {
+    started: Instant,
+    count: usize,
+}
+
+impl Steps {
+    fn new() -> Self {
+        Self { started: Instant::now(), count: 0 }
+    }
+
+    fn run(&mut self, name: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.count += 1;
+        let number = self.count;
+        println!("==> step {number}: {name}");
+        let started = Instant::now();
+        let result = step();
+        let outcome = if result.is_ok() { "ok" } else { "FAILED" };
+        println!("==> step {number}: {name}: {outcome} after {:.1} s", started.elapsed().as_secs_f64());
+        result.with_context(|| format!("step {number}, {name}, failed; the steps after it were not run"))
+    }
+
+    fn finish(&self) {
+        println!("==> all {} steps ok after {:.1} s", self.count, self.started.elapsed().as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_step_keeps_its_cause_and_its_number() {
+        let mut steps = Steps::new();
+        steps.run("first", || Ok(())).unwrap();
+        let error = steps.run("second", || anyhow::bail!("the cause")).unwrap_err();
+        assert_eq!(format!("{error:#}"), "step 2, second, failed; the steps after it were not run: the cause");
+    }
+}
