@@ -125,3 +125,41 @@ pub struct Summary {
     /// [what](crate::histogram::Histogram::saturation).
     pub saturated: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn percentiles_print_as_engineers_write_them() {
+        let print = |ppm| Percentile::from_ppm(ppm).map(|percentile| percentile.to_string());
+        for (ppm, text) in [(0, "p0"), (5_000, "p0.5"), (990_000, "p99"), (999_000, "p99.9"), (999_909, "p99.9909")] {
+            assert_eq!(print(ppm).as_deref(), Some(text));
+        }
+        assert_eq!(Percentile::P100.to_string(), "p100");
+        assert_eq!(print(1_000_001), None);
+    }
+
+    #[test]
+    fn ranks_are_nearest_and_never_zero() {
+        let rank = |ppm, count| Percentile(ppm).rank(count);
+        assert_eq!((rank(0, 9), rank(500_000, 9), rank(500_000, 10), rank(1_000_000, 9)), (1, 5, 5, 9));
+        assert_eq!(rank(999_999, u64::MAX), u64::MAX - u64::MAX / 1_000_000);
+    }
+
+    #[test]
+    fn a_percentile_needs_one_value_above_it() {
+        assert!(Percentile::P99.resolved_by(100) && !Percentile::P99.resolved_by(99));
+        assert!(Percentile::P99_9.resolved_by(1_000) && !Percentile::P99_9.resolved_by(999));
+        assert!(Percentile::P100.resolved_by(1) && !Percentile::P100.resolved_by(0));
+    }
+
+    #[test]
+    fn a_point_is_equally_far_from_both_bounds() {
+        assert_eq!(Quantile::between(100, 300).value, 150);
+        assert_eq!(Quantile::between(u64::MAX - 2, u64::MAX).value, u64::MAX - 1);
+        assert_eq!(Quantile::between(0, 0).value, 0);
+    }
+}

@@ -1,1 +1,40 @@
-//! std
+//! The host side of phasemeter: captures the telemetry of load generators, and turns it into reports.
+//!
+//! The modules, in the order in which data flows through them:
+//!
+//! | module | what it owns |
+//! |---|---|
+//! | [`source`] | where bytes come from: serial ports, ptys, sockets, files |
+//! | [`capture`] | the append-only file that every byte goes to first |
+//! | [`session`] | one device's line: frames, boots, phases, histograms, and what was lost |
+//! | [`report`] | the summary of a run, as JSON and as text |
+//! | [`run`] | capture records to summary: the same for a live recording and for a replay |
+//! | [`record`] | many sources into one capture, until their runs are over |
+//! | [`plan`] | plan files: YAML to [`phasemeter_core::plan`] |
+//! | [`load`] | the load generator for Linux boards: core's runner, real HTTP |
+//! | [`mock`] | a server with known delays to measure against |
+//! | [`cli`] | the `phasemeter` command |
+//!
+//! # A report from a capture
+//!
+//! ```no_run
+//! let replayed = phasemeter::run::replay("run/capture.pmcap".as_ref())?;
+//! let summary = replayed.run.summary();
+//! for phase in &summary.phases {
+//!     if let Some(metric) = phase.metrics.get("response_time") {
+//!         println!("{}: p99 {:?} ms", phase.phase, metric.percentiles["p99"].value);
+//!     }
+//! }
+//! # Ok::<(), phasemeter::capture::CaptureError>(())
+//! ```
+
+pub mod source;
+pub mod capture;
+pub mod session;
+pub mod report;
+pub mod run;
+pub mod record;
+pub mod plan;
+pub mod load;
+pub mod mock;
+pub mod cli;

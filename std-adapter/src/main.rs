@@ -1,2 +1,5 @@
-//! main
-fn main(){}
+//! The `phasemeter` command; everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    phasemeter::cli::main()
+}

@@ -1,5 +1,8 @@
 //! Reading the buckets.
 
+use core::iter::Chain;
+use core::slice::Iter;
+
 use super::{Counter, HistogramView, grid};
 
 /// A bucket that holds values.
@@ -27,11 +30,7 @@ impl<C: Counter> HistogramView<C> {
 
     /// The count of one bucket, 0 for one that is not used.
     pub fn count_at(&self, index: i32) -> u64 {
-        if index.wrapping_sub(self.lo).cast_unsigned() < self.len {
-            self.slots.get(self.slot(index)).map_or(0, |count| count.get())
-        } else {
-            0
-        }
+        if self.in_window(index) { self.slots.get(self.slot(index)).map_or(0, |count| count.get()) } else { 0 }
     }
 
     /// Index and count of every bucket of the window, empty ones included.
@@ -41,12 +40,18 @@ impl<C: Counter> HistogramView<C> {
 
     /// Count of every bucket of the window, empty ones included.
     pub(crate) fn counts(&self) -> impl Iterator<Item = u64> {
-        // The window wraps around the end of the storage at most once.
-        let start = self.slot(self.lo);
+        self.slots_in_order().map(|count| count.get())
+    }
+
+    /// The window's slots by rising index; it wraps around the end of the storage at most once.
+    pub(super) fn slots_in_order(&self) -> Slots<'_, C> {
         let len = self.len as usize;
-        let (before, after) = self.slots.split_at_checked(start).unwrap_or_default();
+        let (before, after) = self.slots.split_at_checked(self.slot(self.lo)).unwrap_or_default();
         let head = after.get(..len).unwrap_or(after);
         let tail = before.get(..len - head.len()).unwrap_or_default();
-        head.iter().chain(tail).map(|count| count.get())
+        head.iter().chain(tail)
     }
 }
+
+/// Iterates over the slots of a window.
+pub(super) type Slots<'a, C> = Chain<Iter<'a, C>, Iter<'a, C>>;

@@ -146,3 +146,57 @@ const fn varint_len(token: u64) -> usize {
 fn run_len(run: u64) -> usize {
     run.checked_sub(1).map_or(0, |further| 1 + varint_len(further))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn counts() -> impl Strategy<Value = Vec<u64>> {
+        let count = prop_oneof![3 => 0_u64..3, 1 => any::<u64>()];
+        proptest::collection::vec((count, 1_usize..200), 0..20)
+            .prop_map(|runs| runs.into_iter().flat_map(|(count, times)| vec![count; times]).collect())
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_accepted_is_read_back(counts in counts(), room in 0_usize..60) {
+            let mut out = vec![0; room];
+            let mut writer = CountWriter::new(&mut out);
+            let accepted = counts.iter().take_while(|count| writer.push(**count).is_ok()).count();
+            // A refusal changes nothing, however often it is asked for.
+            if let Some(refused) = counts.get(accepted) {
+                prop_assert_eq!(writer.push(*refused), Err(Full));
+            }
+            let written = writer.finish();
+            let mut reader = CountReader::new(&out[..written]);
+            for count in &counts[..accepted] {
+                prop_assert_eq!(reader.next_count(), Some(*count));
+            }
+            prop_assert_eq!(reader.finish(), Some(&[][..]));
+        }
+
+        #[test]
+        fn varints_have_one_spelling(value in any::<u64>(), difference in any::<i64>()) {
+            let mut out = [0; 10];
+            let mut free = &mut out[..];
+            write_varint(&mut free, value);
+            let written = 10 - free.len();
+            prop_assert_eq!(written, varint_len(value));
+            prop_assert_eq!(read_varint(&mut &out[..written]), Some(value));
+            prop_assert_eq!(read_varint(&mut &out[..written - 1]), None);
+            prop_assert_eq!(unzigzag(zigzag(difference)), difference);
+        }
+    }
+
+    #[test]
+    fn long_spellings_and_lost_bits_are_refused() {
+        assert_eq!(read_varint(&mut &[0x80, 0x00][..]), None);
+        assert_eq!(read_varint(&mut &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02][..]), None);
+        assert_eq!(read_varint(&mut &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01][..]), Some(u64::MAX));
+    }
+}

@@ -1,5 +1,8 @@
 //! Percentiles from bucket counts.
 
+use core::ops::ControlFlow;
+
+use super::bucket::Slots;
 use super::{Counter, HistogramView, grid};
 use crate::summary::{Percentile, Quantile, STANDARD, Summary};
 
@@ -10,8 +13,8 @@ impl<C: Counter> HistogramView<C> {
     /// and both are the extreme itself at the first and the last rank. The relative error of the point is at most
     /// [`relative_error_ppm`](super::Histogram::relative_error_ppm), plus half a nanosecond of rounding.
     ///
-    /// When bucket counters are [saturated](super::Saturation), the bounds allow for every place where the missing counts might
-    /// belong. When the count itself is, they are minimum and maximum.
+    /// When bucket counters are [saturated](super::Saturation), the bounds allow for every place where the missing counts
+    /// might belong. When the count itself is, they are minimum and maximum. The relative error is larger then.
     pub fn quantile(&self, percentile: Percentile) -> Option<Quantile> {
         let [quantile] = self.quantiles([percentile])?;
         Some(quantile)
@@ -19,30 +22,14 @@ impl<C: Counter> HistogramView<C> {
 
     /// Several percentiles; in rising order they take one pass over the buckets.
     pub fn quantiles<const K: usize>(&self, percentiles: [Percentile; K]) -> Option<[Quantile; K]> {
-        let (min, max) = (self.min()?, self.max()?);
+        if self.is_empty() {
+            return None;
+        }
         let missing = self.missing();
-        let (mut walk, mut last_rank) = (Walk::new(self), 0);
-        Some(percentiles.map(|percentile| {
-            let rank = percentile.rank(self.count());
-            let Some(missing) = missing else {
-                return Quantile::between(min, max);
-            };
-            if rank == self.count() && self.max_is_exact() {
-                return Quantile::exactly(max);
-            }
-            if rank == 1 && self.min_is_exact() {
-                return Quantile::exactly(min);
-            }
-            if rank < last_rank {
-                walk = Walk::new(self);
-            }
-            last_rank = rank;
-            // Missing counts may all lie above the rank, or all below it.
-            let (mut lower, upper) = walk.seek(rank).unwrap_or((max, max));
-            if missing > 0 {
-                (lower, _) = Walk::new(self).seek(rank.saturating_sub(missing)).unwrap_or((min, max));
-            }
-            Quantile::between(lower.clamp(min, max), upper.clamp(min, max))
+        let mut walk = Walk::new(self);
+        Some(percentiles.map(|percentile| match missing {
+            Some(missing) => self.at_rank(percentile.rank(self.count), missing, &mut walk),
+            None => Quantile::between(self.min, self.max),
         }))
     }
 
@@ -65,43 +52,71 @@ impl<C: Counter> HistogramView<C> {
         })
     }
 
+    #[inline(never)]
+    fn at_rank<'a>(&'a self, rank: u64, missing: u64, walk: &mut Walk<'a, C>) -> Quantile {
+        if rank == self.count && self.max_exact {
+            return Quantile::exactly(self.max);
+        }
+        if rank == 1 && self.min_exact {
+            return Quantile::exactly(self.min);
+        }
+        let (mut lower, upper) = walk.seek(rank);
+        if missing > 0 {
+            // They may all lie below this rank, or all above it.
+            (lower, _) = walk.seek(rank.saturating_sub(missing));
+        }
+        Quantile::between(lower.max(self.min), upper.min(self.max))
+    }
+
     /// How many values are in no bucket because its counter was full; `None` when their number is unknown.
     fn missing(&self) -> Option<u64> {
-        if self.saturation().count() {
+        if self.saturation.count() {
             return None;
         }
-        if !self.saturation().buckets() {
+        if !self.saturation.buckets() {
             return Some(0);
         }
-        // Full counters add up to less than the count, which is exact.
-        Some(self.counts().fold(self.count().saturating_sub(self.zero_count()), u64::saturating_sub))
+        Some(self.counts().fold(self.count.saturating_sub(self.zero), u64::saturating_sub))
     }
 }
 
 /// A pass over zeros and buckets that stops where the cumulative count reaches a rank.
-struct Walk<I> {
-    buckets: I,
-    shift: u8,
-    /// Bucket where the walk stands; `None` stands for the zeros.
-    index: Option<i32>,
-    /// How many values are there or before.
+struct Walk<'a, C: Counter> {
+    histogram: &'a HistogramView<C>,
+    slots: Slots<'a, C>,
+    /// Bucket behind the one where the walk stands.
+    next: i32,
+    /// How many values lie before it.
     reached: u64,
+    /// The last rank that was sought; the walk has to start again for a lower one.
+    rank: u64,
 }
 
-impl<'a> Walk<()> {
-    fn new<C: Counter>(histogram: &'a HistogramView<C>) -> Walk<impl Iterator<Item = (i32, u64)> + use<'a, C>> {
-        Walk { buckets: histogram.indexed(), shift: histogram.shift, index: None, reached: histogram.zero_count() }
+impl<'a, C: Counter> Walk<'a, C> {
+    fn new(histogram: &'a HistogramView<C>) -> Self {
+        Self { histogram, slots: histogram.slots_in_order(), next: histogram.lo, reached: histogram.zero, rank: 0 }
     }
-}
 
-impl<I: Iterator<Item = (i32, u64)>> Walk<I> {
-    /// Bounds of the bucket that holds the value of this rank; `None` beyond the last.
-    fn seek(&mut self, rank: u64) -> Option<(u64, u64)> {
-        while self.reached < rank {
-            let (index, count) = self.buckets.next()?;
-            self.index = Some(index);
-            self.reached = self.reached.saturating_add(count);
+    /// Bounds of the bucket that holds the value of this rank: the last bucket, if the value is in none.
+    fn seek(&mut self, rank: u64) -> (u64, u64) {
+        if rank < self.rank {
+            *self = Self::new(self.histogram);
         }
-        Some(self.index.map_or((0, 0), |index| grid::bounds(self.shift, index)))
+        self.rank = rank;
+        if self.reached < rank {
+            let (mut reached, mut next) = (self.reached, self.next);
+            let _ = self.slots.try_for_each(|count| {
+                reached = reached.saturating_add(count.get());
+                next = next.wrapping_add(1);
+                if reached < rank { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            });
+            (self.reached, self.next) = (reached, next);
+        }
+        if rank <= self.histogram.zero {
+            return (0, 0);
+        }
+        let (lower, upper) = grid::bounds(self.histogram.shift, self.next.wrapping_sub(1));
+        // Values that are missing from their bucket may be in the last one or below.
+        (lower, if self.reached < rank { u64::MAX } else { upper })
     }
 }

@@ -34,27 +34,20 @@ impl<C: Counter> HistogramView<C> {
     #[inline]
     pub(crate) fn record_slot(&mut self, value: u64) -> Touched {
         let index = grid::index(value) >> self.shift;
-        let offset = index.wrapping_sub(self.lo).cast_unsigned();
         let slot = self.slot(index);
-        let count = self.count.checked_add(1);
-        let squares = self.sum_of_squares.checked_add(square(value));
         if value != 0
-            && offset < self.len
-            && let (Some(count), Some(squares)) = (count, squares)
+            && self.in_window(index)
             && let Some(bucket) = self.slots.get_mut(slot)
             && let Some(more) = bucket.successor()
         {
             *bucket = more;
-            self.count = count;
-            self.sum_of_squares = squares;
-            // It cannot overflow before the count does.
-            self.sum = self.sum.wrapping_add(u128::from(value));
             if value <= self.min {
                 (self.min, self.min_exact) = (value, true);
             }
             if value >= self.max {
                 (self.max, self.max_exact) = (value, true);
             }
+            self.add_sums(1, u128::from(value), square(value));
             return Touched::Slot(slot);
         }
         self.add(value, 1)
@@ -144,23 +137,37 @@ impl<B: ?Sized> Histogram<B> {
         if other.count == 0 {
             return;
         }
-        let (count, count_over) = self.count.overflowing_add(other.count);
-        let (zero, zero_over) = self.zero.overflowing_add(other.zero);
-        let (sum, sum_over) = self.sum.overflowing_add(other.sum);
-        let (squares, squares_over) = self.sum_of_squares.overflowing_add(other.sum_of_squares);
-        self.count = if count_over { u64::MAX } else { count };
-        self.zero = if zero_over { u64::MAX } else { zero };
-        self.sum = if sum_over { u128::MAX } else { sum };
-        self.sum_of_squares = if squares_over { u128::MAX } else { squares };
+        self.add_sums(other.count, other.sum, other.sum_of_squares);
+        // Zeros are no more than values, so the flag for the count covers them.
+        self.zero = self.zero.saturating_add(other.zero);
         self.saturation.set(other.saturation, true);
-        self.saturation.set(Saturation::COUNT, count_over);
-        self.saturation.set(Saturation::SUM, sum_over);
-        self.saturation.set(Saturation::SUM_OF_SQUARES, squares_over);
         // Of two equal extremes, one that was recorded wins over one that is a bound.
         let min = (self.min, !self.min_exact).min((other.min, !other.min_exact));
         let max = (self.max, self.max_exact).max((other.max, other.max_exact));
         (self.min, self.min_exact) = (min.0, !min.1);
         (self.max, self.max_exact) = max;
+    }
+
+    #[inline]
+    fn add_sums(&mut self, count: u64, sum: u128, squares: u128) {
+        let (counts, over) = self.count.overflowing_add(count);
+        let (sums, sum_over) = self.sum.overflowing_add(sum);
+        (self.count, self.sum) = (counts, sums);
+        if over {
+            self.count = u64::MAX;
+            self.saturation.set(Saturation::COUNT, true);
+            // Fewer than 2^64 values never add up to 2^128, and a full count is over at every addition.
+            if sum_over {
+                self.sum = u128::MAX;
+                self.saturation.set(Saturation::SUM, true);
+            }
+        }
+        let (squares, over) = self.sum_of_squares.overflowing_add(squares);
+        self.sum_of_squares = squares;
+        if over {
+            self.sum_of_squares = u128::MAX;
+            self.saturation.set(Saturation::SUM_OF_SQUARES, true);
+        }
     }
 }
 

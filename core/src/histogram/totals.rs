@@ -90,7 +90,7 @@ impl Saturation {
 
     /// Whether the sum of squares is: there is no standard deviation then.
     ///
-    /// It holds 2^60 values of a quarter of a second, or a million of 213 days.
+    /// It has room for 2^64 values of 4 s, or for a million of 213 days.
     pub const fn sum_of_squares(self) -> bool {
         self.has(Self::SUM_OF_SQUARES)
     }

@@ -96,6 +96,9 @@ mod queue;
 mod snapshot;
 mod reporter;
 
+#[cfg(test)]
+mod tests;
+
 pub use decode::{DecodeError, Received, Receiver, decode};
 pub use deframe::{Deframer, Segment};
 pub use encode::{EncodeError, encode};

@@ -39,7 +39,8 @@ pub struct ReporterConfig {
     pub snapshot_every: Nanos,
     /// Each so many snapshots, all buckets are sent and not only what changed.
     pub keyframe_every: u16,
-    /// How often the final snapshot of a phase, and the end of the run, are sent. On a lossless line once suffices.
+    /// How often the final snapshot of a phase, and the end of the run, are sent; zero means once. On a lossless line
+    /// once suffices.
     pub final_repeats: u8,
 }
 
@@ -74,6 +75,9 @@ pub struct Reporter<'a> {
     reported: Option<(u16, PhaseState)>,
     /// How far the snapshot of each metric has come.
     progress: PerMetric<Progress>,
+    /// How many metrics the current snapshot is done with. A snapshot that found no room goes on where it stopped, so
+    /// that every metric gets its turn however small the queue is.
+    metrics_done: usize,
     /// How many times the end of the current phase is still to be sent; `None` until it has ended.
     finals_left: Option<u8>,
     /// How many times the end of the run is still to be sent.
@@ -82,7 +86,10 @@ pub struct Reporter<'a> {
 
 impl<'a> Reporter<'a> {
     /// A reporter that begins with a hello at its first poll.
-    pub const fn new(identity: Identity<'a>, config: ReporterConfig) -> Self {
+    pub const fn new(identity: Identity<'a>, mut config: ReporterConfig) -> Self {
+        if config.final_repeats == 0 {
+            config.final_repeats = 1;
+        }
         Self {
             identity,
             config,
@@ -94,6 +101,7 @@ impl<'a> Reporter<'a> {
             snapshots: 0,
             reported: None,
             progress: PerMetric([Progress::START; METRICS]),
+            metrics_done: METRICS,
             finals_left: None,
             finished_left: config.final_repeats,
         }
@@ -139,13 +147,15 @@ impl<'a> Reporter<'a> {
         if self.reported != Some(seen) {
             if self.reported.is_none_or(|(index, _)| index != stats.index) {
                 self.progress = PerMetric([Progress::START; METRICS]);
+                self.metrics_done = METRICS;
                 self.finals_left = None;
             }
-            // A transition is news: it is reported as soon as there is room.
-            if stats.state != PhaseState::Created && line.push(report(runner.meter(), self.skipped)) {
-                self.reported = Some(seen);
-                self.next_report = now.saturating_add(self.config.report_every);
+            // A transition is news: it is reported as soon as there is room, and nothing of the phase goes before it.
+            if stats.state == PhaseState::Created || !line.push(report(runner.meter(), self.skipped)) {
+                return;
             }
+            self.reported = Some(seen);
+            self.next_report = now.saturating_add(self.config.report_every);
         } else if now >= self.next_report {
             self.next_report = now.saturating_add(self.config.report_every);
             if stats.state != PhaseState::Complete {
@@ -157,9 +167,12 @@ impl<'a> Reporter<'a> {
             PhaseState::Complete => self.finals(now, runner.meter_mut(), queue),
             PhaseState::Started | PhaseState::SendingComplete if now >= self.next_snapshot => {
                 self.next_snapshot = now.saturating_add(self.config.snapshot_every);
-                self.snapshots = self.snapshots.wrapping_add(1);
-                if self.snapshots.checked_rem(self.config.keyframe_every) == Some(0) {
-                    self.restart(runner.meter_mut());
+                if self.metrics_done == METRICS {
+                    self.metrics_done = 0;
+                    self.snapshots = self.snapshots.wrapping_add(1);
+                    if self.snapshots.checked_rem(self.config.keyframe_every) == Some(0) {
+                        self.restart(runner.meter_mut());
+                    }
                 }
                 if !self.snapshot(now, runner.meter_mut(), queue) {
                     self.skipped = self.skipped.saturating_add(1);
@@ -181,7 +194,7 @@ impl<'a> Reporter<'a> {
     /// Sends all buckets and the report of a phase that has ended, as often as configured, as far as there is room.
     fn finals<const N: usize, const Q: usize>(&mut self, now: Nanos, meter: &mut Meter<N>, queue: &mut TxQueue<Q>) {
         if self.finals_left.is_none() {
-            self.finals_left = Some(self.config.final_repeats.max(1));
+            self.finals_left = Some(self.config.final_repeats);
             self.restart(meter);
         }
         while let Some(left @ 1..) = self.finals_left {
@@ -197,6 +210,7 @@ impl<'a> Reporter<'a> {
 
     /// Has the next snapshot send all buckets of every metric.
     fn restart<const N: usize>(&mut self, meter: &mut Meter<N>) {
+        self.metrics_done = 0;
         for (metric, progress) in self.progress.iter_mut() {
             *progress = Progress::START;
             *meter.metric_mut(metric).changed = u32::MAX;
@@ -213,11 +227,12 @@ impl<'a> Reporter<'a> {
     ) -> bool {
         let phase = meter.stats().index;
         let mut line = Line { sequence: &mut self.sequence, now, queue };
-        for (metric, progress) in self.progress.iter_mut() {
+        for (metric, progress) in self.progress.iter_mut().skip(self.metrics_done) {
             let MetricView { histogram, changed } = meter.metric_mut(metric);
             if !progress.send(phase, metric, histogram, changed, &mut line) {
                 return false;
             }
+            self.metrics_done += 1;
         }
         true
     }

@@ -8,7 +8,7 @@ use crate::meter::{Metric, changed_block};
 
 /// Room for counts in a frame: the payload less the envelope (1 + 5 + 10 + 1 bytes) and the fields of [`Buckets`]
 /// (3 + 1 + 1 + 2).
-const MAX_COUNTS: usize = MAX_PAYLOAD - 24;
+pub(super) const MAX_COUNTS: usize = MAX_PAYLOAD - 24;
 
 /// The start and the length of a run take at most 3 bytes each.
 const MAX_RUN_HEADER: usize = 6;
@@ -42,7 +42,8 @@ impl Progress {
         line: &mut Line<'_, Q>,
     ) -> bool {
         if self.pending.is_none() {
-            if self.sent_samples == Some(histogram.count()) {
+            // What was recorded while the last snapshot went out may be in its totals and not in its buckets.
+            if *changed == 0 && self.sent_samples == Some(histogram.count()) {
                 return true;
             }
             self.begin(core::mem::take(changed), histogram.scale());

@@ -28,46 +28,46 @@ and a request to it, from another terminal
 /// one piece); `GET /healthz` answers at once. Runs until Ctrl-C. The same seed deals the same delays.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_long_help = NOTES)]
-pub struct Args {
+pub(super) struct Args {
     /// Address and port to listen on; port 0 takes a free one. Other hosts can reach the server only if you say so
     /// here, for example 0.0.0.0:8080.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    pub listen: SocketAddr,
+    listen: SocketAddr,
 
     /// The random seed: request number k draws the same delays in every run with the same seed.
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
-    pub seed: u64,
+    seed: u64,
 
     /// Delay before the answer to `GET /`.
     #[arg(long, value_name = "MEDIAN,SIGMA", default_value = "20ms,0.5")]
-    pub latency: LogNormalDelay,
+    latency: LogNormalDelay,
 
     /// Delay before the first token of a chat answer.
     #[arg(long, value_name = "MEDIAN,SIGMA", default_value = "100ms,0.4")]
-    pub first_token: LogNormalDelay,
+    first_token: LogNormalDelay,
 
     /// Delay between two tokens of a chat answer.
     #[arg(long, value_name = "MEDIAN,SIGMA", default_value = "10ms,0.3")]
-    pub inter_token: LogNormalDelay,
+    inter_token: LogNormalDelay,
 
     /// Share of requests answered with HTTP 500, from 0 to 1.
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
-    pub error_rate: f64,
+    error_rate: f64,
 
     /// Write what was really applied to each request to this file, one JSON object a line. The file is overwritten.
     #[arg(long, value_name = "FILE")]
-    pub log: Option<PathBuf>,
+    log: Option<PathBuf>,
 
     /// Tokens of a chat answer when the request has neither `max_tokens` nor `max_completion_tokens`.
     #[arg(long, value_name = "NUMBER", default_value_t = 16)]
-    pub output_tokens: u32,
+    output_tokens: u32,
 }
 
 /// Serves until Ctrl-C or a request to terminate.
 ///
 /// # Errors
 /// When the server cannot start: the address is taken, the log cannot be created, a value is out of range.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     // Before the server says that it is ready: whoever waits for that line may end it at once.
     let (interrupted, interrupt) = mpsc::channel();
     let on_interrupt = move || {

@@ -65,13 +65,7 @@ fn guesses(boundaries: &[u64]) -> Vec<usize> {
 /// A literal with a separator every four digits.
 fn hex(mantissa: u64) -> String {
     let digits = format!("{mantissa:016x}");
-    format!(
-        "0x{}_{}_{}_{}",
-        &digits[..4],
-        &digits[4..8],
-        &digits[8..12],
-        &digits[12..]
-    )
+    format!("0x{}_{}_{}_{}", &digits[..4], &digits[4..8], &digits[8..12], &digits[12..])
 }
 
 #[cfg(test)]

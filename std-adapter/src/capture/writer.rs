@@ -1,0 +1,183 @@
+use std::borrow::Cow;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::{CaptureError, EndKind, EndReason, MAGIC, Record};
+
+/// How often appended records are also forced to the disk: what a power cut can cost.
+pub const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Bytes of line data in one record; leaves ample room for the other fields below [`super::MAX_PAYLOAD`].
+const MAX_DATA: usize = 60 * 1024;
+
+/// Appends records to a new capture file.
+///
+/// Every append is one write to the operating system: nothing is kept back in the process. Dropping the writer
+/// therefore loses nothing, but [`finish`](Self::finish) also reports whether the bytes are on the disk.
+#[derive(Debug)]
+pub struct CaptureWriter {
+    file: File,
+    path: PathBuf,
+    /// Reused for each frame.
+    frame: Vec<u8>,
+    /// Bytes of whole records in the file.
+    len: u64,
+    synced: Instant,
+    poisoned: bool,
+}
+
+impl CaptureWriter {
+    /// Creates the file and writes its [`Start`](Record::Start), stamped with the wall clock.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError::Exists`] if there is anything at `path`: a capture is never overwritten.
+    /// [`CaptureError::Io`] if the file cannot be created or written.
+    pub fn create(path: impl AsRef<Path>, run_id: &str) -> Result<Self, CaptureError> {
+        let path = path.as_ref();
+        // Append mode: after a failed write is cut off, the next one lands at the new end.
+        let file = OpenOptions::new().append(true).create_new(true).open(path).map_err(|source| {
+            if source.kind() == io::ErrorKind::AlreadyExists {
+                CaptureError::Exists(path.to_owned())
+            } else {
+                CaptureError::Io { path: path.to_owned(), source }
+            }
+        })?;
+        let mut writer =
+            Self { file, path: path.to_owned(), frame: Vec::new(), len: 0, synced: Instant::now(), poisoned: false };
+        writer.frame.extend_from_slice(&MAGIC);
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Record::Start {
+            run_id: Cow::Borrowed(run_id),
+            unix_ns: u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX),
+            tool: Cow::Borrowed(concat!("phasemeter ", env!("CARGO_PKG_VERSION"))),
+        }
+        .encode(&mut writer.frame)?;
+        writer.write_frame()?;
+        writer.sync()?;
+        sync_directory(path);
+        Ok(writer)
+    }
+
+    /// Appends one record and hands it to the operating system before returning.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError::TooLong`] and nothing is written; [`CaptureError::Io`] if writing fails, the partial record
+    /// is then cut off again; [`CaptureError::Poisoned`] if an earlier one could not be cut off.
+    pub fn append(&mut self, record: &Record<'_>) -> Result<(), CaptureError> {
+        if self.poisoned {
+            return Err(CaptureError::Poisoned(self.path.clone()));
+        }
+        self.frame.clear();
+        record.encode(&mut self.frame)?;
+        self.write_frame()?;
+        if self.synced.elapsed() >= SYNC_INTERVAL {
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Records that line number `source` was opened, `at_ns` nanoseconds after the start.
+    ///
+    /// # Errors
+    ///
+    /// As [`append`](Self::append).
+    pub fn source(&mut self, source: u16, identity: &str, at_ns: u64) -> Result<(), CaptureError> {
+        self.append(&Record::Source { source, identity: Cow::Borrowed(identity), at_ns })
+    }
+
+    /// Records bytes from line `source`; any number of them: what does not fit one record makes several.
+    ///
+    /// # Errors
+    ///
+    /// As [`append`](Self::append).
+    pub fn data(&mut self, source: u16, at_ns: u64, bytes: &[u8]) -> Result<(), CaptureError> {
+        bytes
+            .chunks(MAX_DATA)
+            .try_for_each(|chunk| self.append(&Record::Data { source, at_ns, bytes: Cow::Borrowed(chunk) }))
+    }
+
+    /// Records that line `source` has ended, how, and why.
+    ///
+    /// # Errors
+    ///
+    /// As [`append`](Self::append).
+    pub fn source_end(&mut self, source: u16, at_ns: u64, kind: EndKind, reason: &str) -> Result<(), CaptureError> {
+        self.append(&Record::SourceEnd { source, at_ns, kind, reason: Cow::Borrowed(reason) })
+    }
+
+    /// Records that recording ended, and why. [`finish`](Self::finish) then closes the file.
+    ///
+    /// # Errors
+    ///
+    /// As [`append`](Self::append).
+    pub fn end(&mut self, at_ns: u64, reason: EndReason) -> Result<(), CaptureError> {
+        self.append(&Record::End { at_ns, reason })
+    }
+
+    /// Forces everything to the disk and closes the file. Returns its length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError::Io`] if the disk did not take it.
+    pub fn finish(mut self) -> Result<u64, CaptureError> {
+        self.sync()?;
+        Ok(self.len)
+    }
+
+    /// Where the capture is written.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bytes in the file so far.
+    pub fn bytes_written(&self) -> u64 {
+        self.len
+    }
+
+    fn write_frame(&mut self) -> Result<(), CaptureError> {
+        if let Err(source) = self.file.write_all(&self.frame) {
+            // A partial record (disk full) would make all that follows unreadable.
+            self.poisoned = self.file.set_len(self.len).is_err();
+            return Err(CaptureError::Io { path: self.path.clone(), source });
+        }
+        self.len += self.frame.len() as u64;
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), CaptureError> {
+        // Also after a failure: a disk that cannot sync is asked once a second, not once a record.
+        self.synced = Instant::now();
+        self.file.sync_data().map_err(|source| CaptureError::Io { path: self.path.clone(), source })
+    }
+}
+
+/// Makes the file's name survive a power cut. Systems that cannot open a directory do not need it.
+fn sync_directory(path: &Path) {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Ok(directory) = File::open(parent.unwrap_or(Path::new("."))) {
+        let _ = directory.sync_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_write_that_could_not_be_undone_nothing_is_appended() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("capture.pmcap");
+        let mut writer = CaptureWriter::create(&path, "run").unwrap();
+        let sound = writer.bytes_written();
+        // A handle that can neither write nor truncate.
+        let writable = std::mem::replace(&mut writer.file, File::open(&path).unwrap());
+        assert!(matches!(writer.data(0, 1, b"x"), Err(CaptureError::Io { .. })));
+        writer.file = writable;
+        assert!(matches!(writer.data(0, 2, b"y"), Err(CaptureError::Poisoned(_))));
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), sound);
+    }
+}

@@ -1,0 +1,128 @@
+//! `phasemeter load`: the device's role on a board that runs Linux.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use phasemeter_core::hook::PhaseHook;
+use phasemeter_core::phase::PhaseStats;
+use phasemeter_core::telemetry::ReporterConfig;
+use phasemeter_core::time::Nanos;
+
+use super::interrupt;
+use crate::load::{Load, LoadOptions};
+use crate::plan;
+use crate::source::open_output;
+
+const NOTES: &str = "\
+A plan:
+  seed: 42
+  phases:
+    - kind: warmup
+      workload: {get: {path: /}}
+      arrival: {constant: {rate: 50}}   # or poisson: {rate: 50}, or closed_loop: {concurrency: 8}
+      stop: {duration: 2s}              # duration, requests or both
+    - kind: profiling
+      workload: {chat: {prompt_tokens: 128, output_tokens: 32}}
+      arrival: {poisson: {rate: 12.5}}
+      stop: {requests: 1000, duration: 1m}
+      grace: 10s                        # for requests in flight at the end
+
+Outputs: a serial port or pty, tcp:HOST:PORT, a file, or - for standard output.
+
+Example: record what this machine measures
+  phasemeter load plan.yaml --target http://127.0.0.1:8080 --output - | phasemeter record -";
+
+/// Run a plan against a server and stream telemetry, as a device does.
+///
+/// Requests go out when the plan says, telemetry whenever the line takes it: a slow line never delays a request.
+#[derive(Debug, clap::Args)]
+#[command(after_help = NOTES)]
+pub(super) struct Args {
+    /// The plan file.
+    plan: PathBuf,
+    /// The server, http://HOST[:PORT][/PATH].
+    #[arg(long, value_name = "URL")]
+    target: String,
+    /// Where telemetry goes, see below.
+    #[arg(long)]
+    output: String,
+    /// The model that chats ask for.
+    #[arg(long)]
+    model: Option<String>,
+    /// The device's name in the telemetry; at most 32 bytes count.
+    #[arg(long, value_name = "NAME", default_value = "phasemeter-load")]
+    device_id: String,
+    /// Requests in flight at most; more wait, and show as schedule lag.
+    #[arg(long, value_name = "REQUESTS", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    max_in_flight: u32,
+    /// End when standard input does: whoever started this process is gone.
+    #[arg(long, hide = true)]
+    exit_with_stdin: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let plan = plan::load(&args.plan)?;
+    let load = Load::new(&args.target, args.model.as_deref())?;
+    let output = open_output(&args.output).with_context(|| format!("cannot open the output {}", args.output))?;
+    let stopper = load.stopper();
+    let at_end_of_stdin = stopper.clone();
+    interrupt::watch(move || stopper.stop())?;
+    if args.exit_with_stdin {
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            at_end_of_stdin.stop();
+        });
+    }
+    let options = LoadOptions {
+        device_id: args.device_id.clone(),
+        boot_id: rand::random(),
+        max_in_flight: usize::try_from(args.max_in_flight).unwrap_or(usize::MAX),
+        reporter: ReporterConfig::default(),
+    };
+    let outcome = load.run(plan, output, &options, PrintHook)?;
+    let failures = outcome.failures;
+    for (count, what) in [
+        (failures.connect, "requests found no connection"),
+        (failures.status, "requests were answered with a status that is not a success"),
+        (failures.broken, "connections broke in mid-response"),
+        (failures.malformed, "responses made no sense"),
+        (u64::from(outcome.skipped_reports), "telemetry reports were left out: the line is slower than they come"),
+    ] {
+        if count > 0 {
+            eprintln!("phasemeter: {count} {what}");
+        }
+    }
+    Ok(if outcome.cancelled { ExitCode::from(super::INCOMPLETE) } else { ExitCode::SUCCESS })
+}
+
+/// A line on standard error for each transition.
+struct PrintHook;
+
+impl PrintHook {
+    fn print(event: &str, phase: &PhaseStats) {
+        let counts = &phase.counts;
+        eprintln!(
+            "phasemeter: {} {event}: sent {}, completed {}, errors {}, in flight {}",
+            phase.kind,
+            counts.sent,
+            counts.completed,
+            counts.errors,
+            counts.in_flight()
+        );
+    }
+}
+
+impl PhaseHook for PrintHook {
+    fn on_phase_start(&mut self, phase: &PhaseStats, _: Nanos) {
+        eprintln!("phasemeter: {} started", phase.kind);
+    }
+
+    fn on_phase_timeout(&mut self, phase: &PhaseStats, _: Nanos) {
+        Self::print("timed out", phase);
+    }
+
+    fn on_phase_complete(&mut self, phase: &PhaseStats, _: Nanos) {
+        Self::print("complete", phase);
+    }
+}

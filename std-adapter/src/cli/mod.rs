@@ -1,0 +1,81 @@
+//! The `phasemeter` command: one file a subcommand. Errors, exit codes and broken pipes are handled here, once.
+
+mod demo;
+mod interrupt;
+mod load;
+mod mock_server;
+mod ports;
+mod progress;
+mod record;
+mod replay;
+mod report;
+mod run_directory;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Exit code of a usage or input/output error.
+const FAILED: u8 = 2;
+/// Exit code of a run that was not observed whole.
+const INCOMPLETE: u8 = 3;
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 passed, 1 a threshold failed, 2 usage or I/O error,
+3 incomplete: some of the run was not observed, 4 incomparable.";
+
+/// Records load-test telemetry and reports latency percentiles that carry their own error bound.
+#[derive(Debug, Parser)]
+#[command(name = "phasemeter", version, after_help = EXIT_CODES, propagate_version = true)]
+enum Command {
+    Demo(demo::Args),
+    Record(record::Args),
+    Replay(replay::Args),
+    Report(report::Args),
+    Load(load::Args),
+    MockServer(mock_server::Args),
+    Ports(ports::Args),
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let result = match Command::parse() {
+        Command::Demo(args) => demo::run(&args),
+        Command::Record(args) => record::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Load(args) => load::run(&args),
+        Command::MockServer(args) => mock_server::run(args),
+        Command::Ports(args) => ports::run(args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("phasemeter: {error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Whoever read our output has seen enough: `phasemeter report DIR | head`.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<StdoutError>().is_some_and(|error| error.0.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Standard output could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output: {0}")]
+struct StdoutError(std::io::Error);
+
+/// Writes to standard output.
+fn print(text: &str) -> Result<(), StdoutError> {
+    use std::io::Write;
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(StdoutError)
+}
+
+/// The exit code of a command whose result is this run.
+fn exit_code(summary: &crate::report::Summary) -> ExitCode {
+    if summary.run.complete { ExitCode::SUCCESS } else { ExitCode::from(INCOMPLETE) }
+}

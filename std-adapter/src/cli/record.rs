@@ -1,0 +1,92 @@
+//! `phasemeter record`: telemetry from any number of sources into a run directory.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::bail;
+
+use super::{interrupt, progress::Progress, run_directory};
+use crate::capture::EndKind;
+use crate::record::{RecordOptions, record};
+use crate::report::render;
+use crate::run::Run;
+use crate::source::{DEFAULT_BAUD, SourceSpec};
+
+const NOTES: &str = "\
+Sources:
+  /dev/ttyACM0, COM3   a serial port (or a pty)
+  tcp:HOST:PORT        a TCP server
+  tcp-listen:PORT      the first client to connect to 127.0.0.1:PORT
+  unix:PATH            a Unix socket
+  telemetry.bin        a file or FIFO with what came over a line
+  -                    standard input
+
+Recording ends when every device has said that its run is over, when every
+source has ended, or at Ctrl-C: the report is written in any case.
+
+Example: two boards at once
+  phasemeter record /dev/ttyACM0 /dev/ttyACM1 --baud 921600 --out run-7";
+
+/// Record telemetry into a run directory: capture.pmcap, summary.json, report.txt.
+///
+/// Every byte goes to the capture before anything else looks at it. Several sources are recorded at once; each is one
+/// device. Progress is shown on a terminal.
+#[derive(Debug, clap::Args)]
+#[command(after_help = NOTES)]
+pub(super) struct Args {
+    /// Where telemetry comes from, see below.
+    #[arg(required = true, value_name = "SOURCE")]
+    sources: Vec<String>,
+    /// The run directory; a new one under ./phasemeter-runs unless given.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Bits a second of serial ports.
+    #[arg(long, default_value_t = DEFAULT_BAUD)]
+    baud: u32,
+    /// End after so long, whatever the devices do, for example 10m.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    max_duration: Option<Duration>,
+    /// How long to wait for a serial port that vanished to come back.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "5s")]
+    reconnect: Duration,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let mut lines = Vec::new();
+    for source in &args.sources {
+        let spec = SourceSpec::parse(source, args.baud)?.with_reconnect(args.reconnect);
+        let identity = spec.identity();
+        let line = spec.open()?;
+        if let Some(address) = line.local_addr() {
+            eprintln!("phasemeter: waiting for a device to connect to {address}");
+        }
+        lines.push((identity, line));
+    }
+    let stop = interrupt::watch(|| {})?;
+    let run_id = run_directory::new_run_id();
+    let directory = run_directory::create(args.out.as_deref(), &run_id)?;
+    let options = RecordOptions { directory: directory.clone(), run_id, max_duration: args.max_duration };
+    let names = lines.iter().map(|(identity, _)| identity.clone()).collect();
+    let mut progress = Progress::new(names);
+    let recorded = record(lines, &options, &stop, &mut progress);
+    progress.finish();
+    let recorded = recorded?;
+    let summary = recorded.summary();
+    super::print(&render(&summary))?;
+    eprintln!("phasemeter: the run is in {}", directory.display());
+    fail_if_a_line_failed(&recorded)?;
+    Ok(super::exit_code(&summary))
+}
+
+/// A line that broke before its device was done is an input/output error, though the report was written.
+pub(super) fn fail_if_a_line_failed(run: &Run) -> anyhow::Result<()> {
+    for source in run.sources() {
+        if let Some((EndKind::Error, reason)) = &source.ended
+            && !source.session.is_finished()
+        {
+            bail!("{}: {reason}; the report covers what came before", source.identity);
+        }
+    }
+    Ok(())
+}

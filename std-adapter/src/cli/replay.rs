@@ -1,0 +1,43 @@
+//! `phasemeter replay`: every artifact of a run, rebuilt from its capture.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use super::run_directory;
+use crate::run;
+
+/// Rebuild summary.json and report.txt from a capture.
+///
+/// The capture has every byte that came over the lines, so the files come out as the recorder wrote them, byte for byte.
+/// A capture of a recorder that was killed gives a report marked as partial.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  phasemeter replay phasemeter-runs/20260115T103050Z-1a2b/capture.pmcap --out rebuilt"
+)]
+pub(super) struct Args {
+    /// The capture, or its run directory.
+    capture: PathBuf,
+    /// Where to write; the capture's own directory unless given.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let capture = run_directory::capture_of(&args.capture)?;
+    let replayed = run::replay(&capture)?;
+    if let Some(damage) = &replayed.damage {
+        eprintln!("phasemeter: {damage}");
+    }
+    let directory = match &args.out {
+        Some(out) => out.clone(),
+        None => capture.parent().map(Path::to_owned).unwrap_or_default(),
+    };
+    std::fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot make the directory {}", directory.display()))?;
+    let summary = replayed.run.summary();
+    run::write_artifacts(&directory, &summary)?;
+    super::print(&crate::report::render(&summary))?;
+    Ok(super::exit_code(&summary))
+}

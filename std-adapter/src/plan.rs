@@ -1,0 +1,316 @@
+//! Plan files: YAML to [`phasemeter_core::plan`].
+//!
+//! ```
+//! let plan = phasemeter::plan::parse("plan.yaml", "
+//! seed: 42                             # makes random arrivals repeatable; 0 unless given
+//! phases:
+//!   - kind: warmup                     # warmup, profiling or cooldown
+//!     workload: {get: {path: /}}       # a plain request
+//!     arrival: {constant: {rate: 50}}  # requests a second, whatever the server does
+//!     stop: {duration: 2s}             # duration, requests or both: whichever comes first
+//!     grace: 5s                        # for requests in flight at the end; 30s unless given
+//!   - kind: profiling
+//!     workload: {chat: {prompt_tokens: 128, output_tokens: 32}}
+//!     arrival: {poisson: {rate: 12.5}} # or closed_loop: {concurrency: 8}
+//!     stop: {requests: 1000, duration: 1m}
+//! ")?;
+//! assert_eq!(plan.phases().len(), 2);
+//! # Ok::<(), phasemeter::plan::PlanFileError>(())
+//! ```
+
+use std::path::Path;
+use std::time::Duration;
+
+use phasemeter_core::plan::{Arrival, PhaseKind, PhasePlan, Rate, RunPlan, Stop, Workload};
+use phasemeter_core::time::Nanos;
+use serde::{Deserialize, Deserializer};
+
+/// The most phases that a plan file can have.
+pub const MAX_PHASES: usize = 32;
+/// A plan file is small; a larger file is something else.
+const MAX_FILE_BYTES: u64 = 64 * 1024;
+
+/// A plan as it was read.
+pub type Plan = RunPlan<MAX_PHASES>;
+
+/// Why a plan file was refused.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {message}")]
+pub struct PlanFileError {
+    /// The file; with line and column if the fault lies in its content.
+    pub place: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// Reads a plan from a file.
+///
+/// # Errors
+/// [`PlanFileError`] if the file cannot be read, or names the place that is wrong.
+pub fn load(path: &Path) -> Result<Plan, PlanFileError> {
+    let place = path.display().to_string();
+    let fail = |message: String| PlanFileError { place: place.clone(), message };
+    let metadata = std::fs::metadata(path).map_err(|error| fail(error.to_string()))?;
+    if metadata.is_dir() {
+        return Err(fail("is a directory; a plan is a YAML file".into()));
+    }
+    if metadata.len() > MAX_FILE_BYTES {
+        return Err(fail(format!("is {} bytes long; a plan has at most {MAX_FILE_BYTES}", metadata.len())));
+    }
+    let bytes = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|error| fail(format!("is not UTF-8 text: byte {}", error.utf8_error().valid_up_to())))?;
+    parse(&place, &text)
+}
+
+/// Reads a plan from YAML text; `name` names it in errors.
+///
+/// # Errors
+/// [`PlanFileError`] names the place that is wrong.
+pub fn parse(name: &str, text: &str) -> Result<Plan, PlanFileError> {
+    let file: PlanFile = serde_saphyr::from_str(text).map_err(|error| {
+        let message = error.without_snippet().to_string();
+        match error.location() {
+            Some(at) => {
+                let (line, column) = (at.line(), at.column());
+                let suffix = format!(" at line {line}, column {column}");
+                let message = message.strip_suffix(&suffix).unwrap_or(&message).to_owned();
+                PlanFileError { place: format!("{name}:{line}:{column}"), message }
+            }
+            None => PlanFileError { place: name.to_owned(), message },
+        }
+    })?;
+    let fail = |message: String| PlanFileError { place: name.to_owned(), message };
+    if file.phases.is_empty() {
+        return Err(fail("the plan has no phases: list at least one under `phases`".into()));
+    }
+    let mut plan = Plan::new(file.seed);
+    for (index, phase) in file.phases.into_iter().enumerate() {
+        plan.push(phase.into_core()).map_err(|error| fail(format!("phases[{index}]: {error}")))?;
+    }
+    Ok(plan)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlanFile {
+    #[serde(default)]
+    seed: u64,
+    phases: Vec<PhaseFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PhaseFile {
+    kind: KindFile,
+    workload: WorkloadFile,
+    arrival: ArrivalFile,
+    stop: StopFile,
+    #[serde(default = "default_grace")]
+    grace: Length,
+}
+
+fn default_grace() -> Length {
+    Length(Nanos::from_secs(30))
+}
+
+/// The kinds that a plan can name; core's enum may grow by kinds that cannot.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum KindFile {
+    Warmup,
+    Profiling,
+    Cooldown,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum WorkloadFile {
+    Get { path: RequestPath },
+    Chat { prompt_tokens: u16, output_tokens: OutputTokens },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum ArrivalFile {
+    ClosedLoop { concurrency: Concurrency },
+    Constant { rate: RateFile },
+    Poisson { rate: RateFile },
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "StopFields")]
+struct StopFile(Stop);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StopFields {
+    requests: Option<u64>,
+    duration: Option<Length>,
+}
+
+impl TryFrom<StopFields> for StopFile {
+    type Error = &'static str;
+
+    fn try_from(fields: StopFields) -> Result<Self, Self::Error> {
+        if fields.requests.is_none() && fields.duration.is_none() {
+            return Err("the phase would never end: give `requests`, `duration` or both");
+        }
+        Ok(Self(Stop { requests: fields.requests, duration: fields.duration.map(|length| length.0) }))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct RequestPath(Workload);
+
+impl TryFrom<String> for RequestPath {
+    type Error = String;
+
+    fn try_from(path: String) -> Result<Self, String> {
+        if !path.starts_with('/') {
+            return Err(format!("the path `{path}` has to begin with `/`"));
+        }
+        Workload::get(&path).map(Self).ok_or_else(|| {
+            format!("the path is {} bytes long; at most {} fit", path.len(), phasemeter_core::plan::MAX_PATH)
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "u16")]
+struct OutputTokens(u16);
+
+impl TryFrom<u16> for OutputTokens {
+    type Error = &'static str;
+
+    fn try_from(tokens: u16) -> Result<Self, Self::Error> {
+        if tokens == 0 { Err("a chat has to ask for at least one output token") } else { Ok(Self(tokens)) }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "u16")]
+struct Concurrency(u16);
+
+impl TryFrom<u16> for Concurrency {
+    type Error = &'static str;
+
+    fn try_from(concurrency: u16) -> Result<Self, Self::Error> {
+        if concurrency == 0 { Err("a concurrency of 0 sends nothing: give at least 1") } else { Ok(Self(concurrency)) }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "f64")]
+struct RateFile(Rate);
+
+impl TryFrom<f64> for RateFile {
+    type Error = String;
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked first")]
+    fn try_from(rate: f64) -> Result<Self, String> {
+        let scaled = (rate * 1_000.0).round();
+        if scaled >= 1.0 && scaled <= f64::from(u32::MAX) {
+            Ok(Self(Rate::per_kilosecond(scaled as u32)))
+        } else {
+            Err(format!("a rate of {rate} requests a second: it has to be from 0.001 to 4294967"))
+        }
+    }
+}
+
+/// A length of time such as `500ms`, `2s` or `1m 30s`.
+struct Length(Nanos);
+
+impl<'de> Deserialize<'de> for Length {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let length: Duration = humantime::parse_duration(&text)
+            .map_err(|error| serde::de::Error::custom(format!("`{text}` is no length of time ({error}): try `2s`")))?;
+        let nanos = u64::try_from(length.as_nanos())
+            .map_err(|_| serde::de::Error::custom(format!("`{text}` is longer than 584 years")))?;
+        Ok(Self(Nanos::new(nanos)))
+    }
+}
+
+impl PhaseFile {
+    fn into_core(self) -> PhasePlan {
+        PhasePlan {
+            kind: match self.kind {
+                KindFile::Warmup => PhaseKind::Warmup,
+                KindFile::Profiling => PhaseKind::Profiling,
+                KindFile::Cooldown => PhaseKind::Cooldown,
+            },
+            workload: match self.workload {
+                WorkloadFile::Get { path } => path.0,
+                WorkloadFile::Chat { prompt_tokens, output_tokens } => {
+                    Workload::Chat { prompt_tokens, output_tokens: output_tokens.0 }
+                }
+            },
+            arrival: match self.arrival {
+                ArrivalFile::ClosedLoop { concurrency } => Arrival::ClosedLoop { concurrency: concurrency.0 },
+                ArrivalFile::Constant { rate } => Arrival::Constant { rate: rate.0 },
+                ArrivalFile::Poisson { rate } => Arrival::Poisson { rate: rate.0 },
+            },
+            stop: self.stop.0,
+            grace: self.grace.0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One phase with a line of it replaced.
+    fn with(line: &str) -> String {
+        let key = line.split(':').next().unwrap_or_default();
+        let lines = [
+            "kind: warmup",
+            "workload: {get: {path: /}}",
+            "arrival: {poisson: {rate: 1}}",
+            "stop: {requests: 1}",
+            "grace: 1s",
+        ];
+        let mut text = String::from("phases:\n  -\n");
+        for other in lines.iter().filter(|other| other.split(':').next() != Some(key)).chain([&line]) {
+            text.push_str(&format!("    {other}\n"));
+        }
+        text
+    }
+
+    #[test]
+    fn faults_are_told_with_their_place() {
+        for (line, place, message) in [
+            ("arrival: {poisson: {rate: -1}}", "p:7:31", "rate of -1 requests a second"),
+            ("arrival: {poisson: {rate: .nan}}", "p:7:31", "rate of NaN"),
+            ("arrival: {closed_loop: {concurrency: 0}}", "p:7:42", "give at least 1"),
+            ("arival: {poisson: {rate: 1}}", "p:8:5", "unknown field `arival`"),
+            ("stop: {}", "p:7:11", "would never end"),
+            ("stop: {duration: soon}", "p:7:22", "no length of time"),
+            ("workload: {get: {path: x}}", "p:7:28", "begin with `/`"),
+            ("workload: {chat: {prompt_tokens: 1, output_tokens: 0}}", "p:7:56", "at least one output token"),
+            ("kind: cooking", "p:7:11", "unknown variant `cooking`"),
+        ] {
+            let error = parse("p", &with(line)).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.starts_with(&format!("{place}: ")) && error.contains(message), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn hostile_text_is_refused() {
+        let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\n";
+        let deep = format!("phases: {}", "[".repeat(20_000));
+        for text in ["", "phases: []", "phases: 3", "\u{feff}", "- a", bomb, &deep, "phases: [", "\tphases: []"] {
+            assert!(parse("p", text).is_err());
+        }
+    }
+
+    #[test]
+    fn too_many_phases_are_refused() {
+        let phase = with("kind: warmup").lines().skip(1).map(|line| format!("{line}\n")).collect::<String>();
+        let text = format!("phases:\n{}", phase.repeat(MAX_PHASES + 1));
+        let error = parse("p", &text).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("as many phases as it can"), "{error}");
+    }
+}

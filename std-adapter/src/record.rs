@@ -1,0 +1,164 @@
+//! Many sources into one capture, until their runs are over.
+//!
+//! Each source has a thread that reads; one loop writes the capture and applies what it wrote. Nothing looks at a byte
+//! before it is in the capture.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use crate::capture::{CaptureError, CaptureReader, CaptureWriter, EndKind, EndReason, Record};
+use crate::run::{CAPTURE_FILE, Run, WriteError, write_artifacts};
+use crate::session::Note;
+use crate::source::{Event, EventKind, Line, SourceReader};
+
+/// How many reads may wait for the capture; a line's own buffers take the rest.
+const QUEUED_READS: usize = 256;
+/// How often progress is shown and the stop flag is looked at.
+const TICK: Duration = Duration::from_millis(100);
+/// After the last device has finished: its repeats are taken as long as bytes come this often.
+const LINGER: Duration = Duration::from_millis(300);
+
+/// Where and for how long to record.
+#[derive(Clone, Debug)]
+pub struct RecordOptions {
+    /// The run directory; it exists and has no capture yet.
+    pub directory: PathBuf,
+    /// Names the run.
+    pub run_id: String,
+    /// Recording ends after so long, whatever the devices do.
+    pub max_duration: Option<Duration>,
+}
+
+/// Is told how a recording goes.
+pub trait Watcher {
+    /// Something worth telling came over the line of this number.
+    fn note(&mut self, source: u16, note: &Note);
+    /// About a tenth of a second passed, or records were applied.
+    fn tick(&mut self, run: &Run);
+}
+
+/// Why a recording failed. What was captured before stays, and a replay of it makes the report.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The capture could not be written.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// An artifact could not be written.
+    #[error(transparent)]
+    Artifact(#[from] WriteError),
+}
+
+/// Records the lines, each with the name of its source, until every run is over, every line has ended, `stop` is set
+/// or the time has passed; then writes the artifacts. A run of any outcome has its artifacts.
+///
+/// # Errors
+/// [`RecordError`] if a file could not be written. A line that fails is no error: the run says how it ended.
+pub fn record(
+    lines: Vec<(String, Box<dyn Line>)>,
+    options: &RecordOptions,
+    stop: &AtomicBool,
+    watcher: &mut impl Watcher,
+) -> Result<Run, RecordError> {
+    let path = options.directory.join(CAPTURE_FILE);
+    let capture = CaptureWriter::create(&path, &options.run_id)?;
+    let mut run = Run::new();
+    // The start record was written by the writer: it is read back, so that a replay sees the same.
+    for record in CaptureReader::open(&path)? {
+        run.apply(&record?, |_, _| {});
+    }
+    let mut recording = Recording { capture, run, start: Instant::now() };
+    let (sender, events) = sync_channel(QUEUED_READS);
+    let stop_readers = Arc::new(AtomicBool::new(false));
+    let mut readers = Vec::new();
+    for (number, (identity, line)) in (0..).zip(lines) {
+        let at_ns = recording.nanos(Instant::now());
+        recording.append(&Record::Source { source: number, identity: identity.into(), at_ns }, watcher)?;
+        readers.push(SourceReader::spawn(line, number, sender.clone(), Arc::clone(&stop_readers)));
+    }
+    drop(sender);
+    let ended = recording.run(&events, options.max_duration, stop, watcher);
+    stop_readers.store(true, Ordering::Relaxed);
+    drop(events);
+    for reader in readers {
+        // A reader looks at the flag at least every tenth of a second; one that panicked has nothing more to give.
+        let _ = reader.join();
+    }
+    let run = recording.finish(ended?, watcher)?;
+    write_artifacts(&options.directory, &run.summary())?;
+    Ok(run)
+}
+
+struct Recording {
+    capture: CaptureWriter,
+    run: Run,
+    start: Instant,
+}
+
+impl Recording {
+    fn run(
+        &mut self,
+        events: &Receiver<Event>,
+        max_duration: Option<Duration>,
+        stop: &AtomicBool,
+        watcher: &mut impl Watcher,
+    ) -> Result<EndReason, CaptureError> {
+        let mut last_bytes = Instant::now();
+        loop {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(EndReason::Interrupted);
+            }
+            if max_duration.is_some_and(|max| self.start.elapsed() >= max) {
+                return Ok(EndReason::TimedOut);
+            }
+            if self.run.is_over() && last_bytes.elapsed() >= LINGER {
+                return Ok(EndReason::Finished);
+            }
+            match events.recv_timeout(TICK) {
+                Ok(event) => {
+                    last_bytes = Instant::now();
+                    self.take(event, watcher)?;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                // Every line has ended.
+                Err(RecvTimeoutError::Disconnected) => return Ok(EndReason::Finished),
+            }
+            watcher.tick(&self.run);
+        }
+    }
+
+    fn take(&mut self, event: Event, watcher: &mut impl Watcher) -> Result<(), CaptureError> {
+        let (source, at_ns) = (event.source, self.nanos(event.at));
+        let end = |kind, reason| Record::SourceEnd { source, at_ns, kind, reason };
+        match event.kind {
+            EventKind::Bytes(bytes) => self.append(&Record::Data { source, at_ns, bytes: bytes.into() }, watcher),
+            EventKind::Ended => {
+                self.append(&end(EndKind::Eof, Cow::Borrowed("the other side closed the line")), watcher)
+            }
+            EventKind::Failed(error) => self.append(&end(EndKind::Error, error.to_string().into()), watcher),
+        }
+    }
+
+    /// First to the capture, then to the run.
+    fn append(&mut self, record: &Record<'_>, watcher: &mut impl Watcher) -> Result<(), CaptureError> {
+        self.capture.append(record)?;
+        self.run.apply(record, |source, note| watcher.note(source, &note));
+        Ok(())
+    }
+
+    fn finish(mut self, reason: EndReason, watcher: &mut impl Watcher) -> Result<Run, CaptureError> {
+        let at_ns = self.nanos(Instant::now());
+        self.append(&Record::End { at_ns, reason }, watcher)?;
+        self.capture.finish()?;
+        watcher.tick(&self.run);
+        Ok(self.run)
+    }
+
+    fn nanos(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.start).as_nanos()).unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,172 @@
+//! Capture records to summary. A live recording and a replay apply the same records here, so that every artifact of a
+//! run directory can be rebuilt byte for byte.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::capture::{CaptureError, CaptureReader, EndKind, EndReason, Record};
+use crate::report::{RunInfo, Summary, render, summarize};
+use crate::session::{Note, Session};
+
+/// The capture's name in a run directory.
+pub const CAPTURE_FILE: &str = "capture.pmcap";
+/// The summary's name in a run directory.
+pub const SUMMARY_FILE: &str = "summary.json";
+/// The report's name in a run directory.
+pub const REPORT_FILE: &str = "report.txt";
+
+/// One line of a run.
+#[derive(Debug)]
+pub struct SourceState {
+    /// Names the line.
+    pub identity: String,
+    /// What it told.
+    pub session: Session,
+    /// How it ended, and why.
+    pub ended: Option<(EndKind, String)>,
+}
+
+/// A run as far as its records were applied.
+#[derive(Debug, Default)]
+pub struct Run {
+    id: String,
+    started_unix_ns: u64,
+    sources: Vec<SourceState>,
+    end: Option<EndReason>,
+}
+
+impl Run {
+    /// A run of which nothing is known.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Applies the next record; `note` is called with the number of the line and what is worth telling of it.
+    ///
+    /// Records about lines that were never opened are left out: a capture does not have them.
+    pub fn apply(&mut self, record: &Record<'_>, mut note: impl FnMut(u16, Note)) {
+        match record {
+            Record::Start { run_id, unix_ns, .. } => {
+                self.id = run_id.to_string();
+                self.started_unix_ns = *unix_ns;
+            }
+            Record::Source { source, identity, .. } if usize::from(*source) == self.sources.len() => {
+                let (identity, session) = (identity.to_string(), Session::new());
+                self.sources.push(SourceState { identity, session, ended: None });
+            }
+            Record::Data { source, bytes, .. } => {
+                if let Some(state) = self.sources.get_mut(usize::from(*source)) {
+                    state.session.feed(bytes, |what| note(*source, what));
+                }
+            }
+            Record::SourceEnd { source, kind, reason, .. } => {
+                if let Some(state) = self.sources.get_mut(usize::from(*source)) {
+                    state.ended = Some((*kind, reason.to_string()));
+                }
+            }
+            Record::End { reason, .. } => self.end = Some(*reason),
+            Record::Source { .. } => {}
+        }
+    }
+
+    /// The lines, by number.
+    pub fn sources(&self) -> &[SourceState] {
+        &self.sources
+    }
+
+    /// Whether nothing more is expected: each line has ended, or its device said that its run is over.
+    pub fn is_over(&self) -> bool {
+        self.sources.iter().all(|source| source.ended.is_some() || source.session.is_finished())
+    }
+
+    /// Everything that is known of the run.
+    pub fn summary(&self) -> Summary {
+        let interrupted = match self.end {
+            Some(EndReason::Finished) => None,
+            Some(EndReason::Interrupted) => Some("recording was interrupted"),
+            Some(EndReason::TimedOut) => Some("the time set for recording had passed"),
+            None => Some("the capture has no end: the recorder was killed, or is still running"),
+        };
+        let info = RunInfo {
+            id: self.id.clone(),
+            started_unix_ns: self.started_unix_ns,
+            interrupted: interrupted.map(str::to_owned),
+        };
+        let sessions: Vec<_> = self.sources.iter().map(|source| (source.identity.clone(), &source.session)).collect();
+        summarize(&info, &sessions)
+    }
+}
+
+/// A run that was rebuilt from its capture.
+#[derive(Debug)]
+pub struct Replayed {
+    /// The run.
+    pub run: Run,
+    /// What is wrong with the capture's end, in words: a torn tail or damage. What came before is in the run.
+    pub damage: Option<String>,
+}
+
+/// Rebuilds a run from its capture.
+///
+/// # Errors
+/// [`CaptureError`] if the file cannot be read or is not a capture. A capture that breaks off is no error.
+pub fn replay(capture: &Path) -> Result<Replayed, CaptureError> {
+    let mut reader = CaptureReader::open(capture)?;
+    let mut run = Run::new();
+    for record in &mut reader {
+        run.apply(&record?, |_, _| {});
+    }
+    let damage = match (reader.damaged_at(), reader.torn_tail()) {
+        (Some(offset), _) => Some(format!("{} is damaged at byte {offset}; what follows is lost", capture.display())),
+        (None, Some(offset)) => {
+            Some(format!("{} breaks off within the record at byte {offset}; all before it is used", capture.display()))
+        }
+        (None, None) => None,
+    };
+    Ok(Replayed { run, damage })
+}
+
+/// Writes `summary.json` and `report.txt` into `directory`, each whole or not at all.
+///
+/// # Errors
+/// The first failure of the file system, with the path of the file.
+pub fn write_artifacts(directory: &Path, summary: &Summary) -> Result<(), WriteError> {
+    let mut json = serde_json::to_vec_pretty(summary)
+        .map_err(std::io::Error::from)
+        .map_err(WriteError::at(&directory.join(SUMMARY_FILE)))?;
+    json.push(b'\n');
+    write_atomically(&directory.join(SUMMARY_FILE), &json)?;
+    write_atomically(&directory.join(REPORT_FILE), render(summary).as_bytes())
+}
+
+/// A file could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", path.display())]
+pub struct WriteError {
+    /// The file.
+    pub path: PathBuf,
+    /// What went wrong.
+    pub source: std::io::Error,
+}
+
+impl WriteError {
+    fn at(path: &Path) -> impl Fn(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self { path: path.clone(), source }
+    }
+}
+
+/// A reader sees the old file or the new one, never a part: written beside it, synced, renamed over it.
+fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    let beside = path.with_extension("tmp");
+    let write = || {
+        let mut file = std::fs::File::create(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&beside, path)
+    };
+    write().map_err(|source| {
+        let _ = std::fs::remove_file(&beside);
+        WriteError::at(path)(source)
+    })
+}

@@ -1,0 +1,90 @@
+//! Where bytes come from and go to: serial ports, files, sockets, standard input.
+//!
+//! [`SourceSpec::parse`] turns what the user wrote into a checked description, [`SourceSpec::open`] into a [`Line`],
+//! and [`SourceReader::spawn`] reads a line on its own thread into a channel. [`open_output`] is the other direction,
+//! for a program that plays the device.
+//!
+//! | written | read from |
+//! |---|---|
+//! | `/dev/ttyACM0`, `COM3` | a serial port, 8N1, raw (a character device is a serial port) |
+//! | `telemetry.bin` | a file or a FIFO |
+//! | `-` | standard input |
+//! | `tcp:HOST:PORT` | a TCP server |
+//! | `tcp-listen:PORT`, `tcp-listen:HOST:PORT` | the first TCP client that connects; `PORT` alone listens on 127.0.0.1 |
+//! | `unix:PATH` | a Unix stream socket's server |
+
+mod net;
+mod output;
+#[cfg(any(not(unix), test))]
+mod portable;
+mod reader;
+mod serial;
+mod spec;
+#[cfg(test)]
+mod tests;
+#[cfg(unix)]
+pub mod unix;
+
+pub use output::open_output;
+pub use reader::{Event, EventKind, SourceReader};
+pub use spec::{SourceError, SourceSpec};
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The baud rate of a serial port when none is given, in bits per second.
+pub const DEFAULT_BAUD: u32 = 115_200;
+
+/// How long one [`Line::read`] waits for bytes at most.
+pub const READ_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// An open stream of bytes that never blocks for long.
+///
+/// An implementation of `read` must return within about [`READ_TIMEOUT`], must not return `Bytes(0)`, and must hand
+/// out every byte that the system still has before it returns `Ended`. After `Ended` or an error, the caller must not
+/// read again.
+pub trait Line: Send {
+    /// Waits for bytes and puts them into `buf`, which must not be empty.
+    ///
+    /// # Errors
+    ///
+    /// The line is broken; further reads are pointless.
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<LineRead>;
+
+    /// The address a `tcp-listen` line waits on; tells the port when port 0 was asked for.
+    fn local_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+}
+
+impl std::fmt::Debug for dyn Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Line").field("local_addr", &self.local_addr()).finish_non_exhaustive()
+    }
+}
+
+/// What one [`Line::read`] brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineRead {
+    /// So many bytes, at least one.
+    Bytes(usize),
+    /// Nothing came in time. The caller may look at a stop flag and read again.
+    Idle,
+    /// The other side closed the line.
+    Ended,
+}
+
+/// What a plain `read` call returned, in terms of a line: no bytes is the end, a timeout is idle.
+fn line_read(result: io::Result<usize>) -> io::Result<LineRead> {
+    match result {
+        Ok(0) => Ok(LineRead::Ended),
+        Ok(bytes) => Ok(LineRead::Bytes(bytes)),
+        Err(e) if is_idle(&e) => Ok(LineRead::Idle),
+        Err(e) => Err(e),
+    }
+}
+
+fn is_idle(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
+}

@@ -1,0 +1,158 @@
+//! Serial ports: the same on every system, through the `serialport` crate.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serialport::SerialPort;
+
+use super::{Line, LineRead, READ_TIMEOUT, is_idle};
+
+/// Opens a port, 8N1, raw. Exclusively, since a second reader would steal half of the bytes; a pty is shared, since
+/// the program that made it often keeps it open.
+pub(super) fn open_port(path: &Path, baud: u32) -> io::Result<Box<dyn SerialPort>> {
+    let port = serialport::new(path.to_string_lossy(), baud).timeout(READ_TIMEOUT);
+    // Elsewhere ports are always exclusive.
+    #[cfg(unix)]
+    let port = port.exclusive(!is_pty(path));
+    port.open().map_err(|e| explain(&e))
+}
+
+/// A serial port that may go away and come back.
+pub(super) struct SerialLine {
+    path: PathBuf,
+    baud: u32,
+    reconnect: Duration,
+    is_pty: bool,
+    /// When waiting for the port ends. Set by a hang-up, cleared once an open port has proven alive: a port that
+    /// opens and hangs up again and again must not be waited for without end.
+    deadline: Option<Instant>,
+    state: State,
+}
+
+enum State {
+    Open(Box<dyn SerialPort>),
+    /// Gone; the text says how that showed.
+    Away(String),
+    Ended,
+}
+
+impl SerialLine {
+    pub(super) fn open(path: PathBuf, baud: u32, reconnect: Duration) -> io::Result<Self> {
+        let port = open_port(&path, baud)?;
+        Ok(Self { is_pty: is_pty(&path), path, baud, reconnect, deadline: None, state: State::Open(port) })
+    }
+
+    /// The port hung up. On a pty that is a program closing it, an orderly end; a real port was unplugged.
+    fn hung_up(&mut self, why: &str) -> LineRead {
+        if self.is_pty && self.reconnect.is_zero() {
+            self.state = State::Ended;
+            return LineRead::Ended;
+        }
+        self.deadline.get_or_insert_with(|| Instant::now() + self.reconnect);
+        self.state = State::Away(why.into());
+        LineRead::Idle
+    }
+
+    /// Waits a little, then tries once to open the port again.
+    fn try_again(&mut self, why: &str) -> io::Result<LineRead> {
+        let left = self.deadline.map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(Instant::now()));
+        if left.is_zero() {
+            let waited = match self.reconnect {
+                Duration::ZERO => String::new(),
+                limit => format!(" and did not come back within {limit:?}"),
+            };
+            let message = format!("the port vanished{waited} ({why})");
+            return Err(io::Error::new(io::ErrorKind::NotConnected, message));
+        }
+        thread::sleep(READ_TIMEOUT.min(left));
+        if let Ok(port) = open_port(&self.path, self.baud) {
+            self.state = State::Open(port);
+        }
+        Ok(LineRead::Idle)
+    }
+}
+
+impl Line for SerialLine {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<LineRead> {
+        let port = match &mut self.state {
+            State::Open(port) => port,
+            State::Ended => return Ok(LineRead::Ended),
+            State::Away(why) => {
+                let why = why.clone();
+                return self.try_again(&why);
+            }
+        };
+        match port.read(buf) {
+            Ok(0) => Ok(self.hung_up("hang-up")),
+            Ok(bytes) => {
+                self.deadline = None;
+                Ok(LineRead::Bytes(bytes))
+            }
+            Err(e) if is_idle(&e) => {
+                self.deadline = None;
+                Ok(LineRead::Idle)
+            }
+            // `serialport` reports a hang-up as a broken pipe, and the rest (EIO, ENXIO, ENODEV) as `Other`.
+            Err(e) => Ok(self.hung_up(&e.to_string())),
+        }
+    }
+}
+
+fn is_pty(path: &Path) -> bool {
+    // Also by way of a link, as socat makes them.
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let prefixes: &[&str] = if cfg!(target_os = "macos") { &["/dev/ttys"] } else { &["/dev/pts/"] };
+    real.to_str().is_some_and(|real| prefixes.iter().any(|prefix| real.starts_with(prefix)))
+}
+
+fn explain(error: &serialport::Error) -> io::Error {
+    use serialport::ErrorKind;
+    let kind = match error.kind() {
+        ErrorKind::NoDevice => io::ErrorKind::NotFound,
+        ErrorKind::InvalidInput => io::ErrorKind::InvalidInput,
+        ErrorKind::Unknown => io::ErrorKind::Other,
+        ErrorKind::Io(kind) => kind,
+    };
+    let hint = match error.kind() {
+        ErrorKind::NoDevice => ": does another program use the port?",
+        ErrorKind::Io(io::ErrorKind::PermissionDenied) => ": may this user open it (group dialout or uucp)?",
+        ErrorKind::Unknown => ": is it a serial port?",
+        _ => "",
+    };
+    io::Error::new(kind, format!("{}{hint}", error.description))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_real_port_that_hangs_up_has_vanished() {
+        let away = State::Away(String::new());
+        let mut line = SerialLine {
+            path: "x".into(),
+            baud: 1,
+            reconnect: Duration::ZERO,
+            is_pty: false,
+            deadline: None,
+            state: away,
+        };
+        assert_eq!(line.hung_up("No such device"), LineRead::Idle);
+        let error = line.read(&mut [0; 8]).unwrap_err();
+        assert_eq!(error.to_string(), "the port vanished (No such device)");
+    }
+
+    #[test]
+    fn a_port_that_keeps_hanging_up_is_not_waited_for_longer() {
+        let away = State::Away(String::new());
+        let reconnect = Duration::from_mins(1);
+        let mut line = SerialLine { path: "x".into(), baud: 1, reconnect, is_pty: true, deadline: None, state: away };
+        line.hung_up("once");
+        let deadline = line.deadline;
+        assert!(deadline.is_some());
+        line.hung_up("twice");
+        assert_eq!(line.deadline, deadline);
+    }
+}
