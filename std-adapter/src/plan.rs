@@ -272,11 +272,9 @@ mod tests {
             "stop: {requests: 1}",
             "grace: 1s",
         ];
-        let mut text = String::from("phases:\n  -\n");
-        for other in lines.iter().filter(|other| other.split(':').next() != Some(key)).chain([&line]) {
-            text.push_str(&format!("    {other}\n"));
-        }
-        text
+        let kept = lines.iter().filter(|other| other.split(':').next() != Some(key)).chain([&line]);
+        let indented: Vec<_> = kept.map(|line| format!("    {line}\n")).collect();
+        format!("phases:\n  -\n{}", indented.concat())
     }
 
     #[test]
@@ -308,7 +306,8 @@ mod tests {
 
     #[test]
     fn too_many_phases_are_refused() {
-        let phase = with("kind: warmup").lines().skip(1).map(|line| format!("{line}\n")).collect::<String>();
+        let one = with("kind: warmup");
+        let phase = one.strip_prefix("phases:\n").unwrap_or_default();
         let text = format!("phases:\n{}", phase.repeat(MAX_PHASES + 1));
         let error = parse("p", &text).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains("as many phases as it can"), "{error}");

@@ -128,6 +128,11 @@ fn seal(payload: &[u8]) -> Vec<u8> {
     stuffed
 }
 
+/// Why the segment is refused.
+fn refusal(mut segment: Vec<u8>) -> Option<DecodeError> {
+    decode(&mut segment).err()
+}
+
 /// The payload of an encoded frame.
 fn payload(encoded: &[u8]) -> Vec<u8> {
     let mut segment = encoded[1..encoded.len() - 1].to_vec();
@@ -177,10 +182,10 @@ proptest! {
             payload.extend(&body);
             seal(&payload)
         };
-        prop_assert_eq!(decode(&mut header(VERSION, kind)), Err(DecodeError::UnknownKind { kind, sequence }));
+        prop_assert_eq!(refusal(header(VERSION, kind)), Some(DecodeError::UnknownKind { kind, sequence }));
         for kind in [kind, 0] {
-            let newer = Err(DecodeError::NewerVersion { version, sequence });
-            prop_assert_eq!(decode(&mut header(version, kind)), newer);
+            let newer = Some(DecodeError::NewerVersion { version, sequence });
+            prop_assert_eq!(refusal(header(version, kind)), newer);
         }
     }
 
@@ -188,8 +193,8 @@ proptest! {
     fn a_whole_frame_with_a_wrong_length_is_malformed(content in content(), more in vec(any::<u8>(), 1..4)) {
         let payload = payload(&content.encoded());
         let longer = [&payload[..], &more[..]].concat();
-        prop_assert_eq!(decode(&mut seal(&longer)), Err(DecodeError::Malformed));
-        prop_assert_eq!(decode(&mut seal(&payload[..payload.len() - 1])), Err(DecodeError::Malformed));
+        prop_assert_eq!(refusal(seal(&longer)), Some(DecodeError::Malformed));
+        prop_assert_eq!(refusal(seal(&payload[..payload.len() - 1])), Some(DecodeError::Malformed));
     }
 
     #[test]

@@ -41,7 +41,7 @@ Example: record what this machine measures
 pub(super) struct Args {
     /// The plan file.
     plan: PathBuf,
-    /// The server, http://HOST[:PORT][/PATH].
+    /// The server: `http://HOST[:PORT][/PATH]`.
     #[arg(long, value_name = "URL")]
     target: String,
     /// Where telemetry goes, see below.

@@ -1,6 +1,7 @@
 //! How a recording goes, on standard error: a live line a source on a terminal, a line a transition in a pipe.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -93,10 +94,10 @@ fn live(stats: &PhaseStats, source: &SourceState) -> String {
     let histogram = source.session.current_phase().and_then(|record| record.metrics[Metric::ResponseTime].histogram());
     if let Some(p50) = histogram.and_then(|histogram| histogram.quantile(Percentile::P50)) {
         let micros = p50.value / 1_000;
-        text.push_str(&format!(", response p50 {}.{:03} ms", micros / 1_000, micros % 1_000));
+        let _ = write!(text, ", response p50 {}.{:03} ms", micros / 1_000, micros % 1_000);
     }
     if source.session.lost_frames() > 0 {
-        text.push_str(&format!(", lost frames {}", source.session.lost_frames()));
+        let _ = write!(text, ", lost frames {}", source.session.lost_frames());
     }
     text
 }
@@ -105,9 +106,13 @@ impl Watcher for Progress {
     fn note(&mut self, source: u16, note: &Note) {
         let source = usize::from(source);
         match note {
-            Note::Text(text) => text.lines().for_each(|line| self.say(source, &format!("| {}", printable(line)))),
+            Note::Text(text) => {
+                for line in text.lines() {
+                    self.say(source, &format!("| {}", printable(line)));
+                }
+            }
             Note::Gap(gap) => {
-                self.say(source, &format!("{} frames lost from number {}", gap.frames, gap.first_sequence))
+                self.say(source, &format!("{} frames lost from number {}", gap.frames, gap.first_sequence));
             }
             Note::Reset => self.say(source, "the device was reset"),
             Note::Unusable(what) => self.say(source, &format!("{what} (further ones are only counted)")),

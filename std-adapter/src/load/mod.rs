@@ -277,7 +277,7 @@ impl<H: PhaseHook> Driver<'_, H> {
     fn wait_until(&mut self, due: Nanos) {
         let wait = Duration::from_nanos(due.since(self.now()).get());
         match self.load.events.recv_timeout(wait) {
-            Ok(event) => self.take(event),
+            Ok(event) => self.take(&event),
             // The sender lives as long as the receiver: the load has both.
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
         }
@@ -285,13 +285,13 @@ impl<H: PhaseHook> Driver<'_, H> {
 
     fn take_all(&mut self) {
         while let Ok(event) = self.load.events.try_recv() {
-            self.take(event);
+            self.take(&event);
         }
     }
 
-    fn take(&mut self, event: Event) {
+    fn take(&mut self, event: &Event) {
         match event {
-            Event::Exchanged(ticket, exchange) => self.exchanged(ticket, &exchange),
+            Event::Exchanged(ticket, exchange) => self.exchanged(*ticket, exchange),
             Event::LineReady => {}
             Event::Stop => self.runner.cancel(self.now()),
         }

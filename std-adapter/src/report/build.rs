@@ -209,10 +209,13 @@ impl Merged {
     }
 }
 
+/// A phase's place in its run, its kind and its instance.
+type PhaseKey = (usize, &'static str, u32);
+
 /// The summaries of each phase: all devices together first, then each, in the order in which a run has its phases.
 fn phases(sessions: &[(String, &Session)], devices: &[DeviceSummary]) -> Vec<PhaseSummary> {
     // The place of a phase among those of its device orders the phases of different devices as well.
-    let mut by_phase: BTreeMap<(usize, &str, u32), Vec<(usize, Merged)>> = BTreeMap::new();
+    let mut by_phase: BTreeMap<PhaseKey, Vec<(usize, Merged)>> = BTreeMap::new();
     for (device, (_, session)) in sessions.iter().enumerate() {
         for (key, merged) in phases_of_device(session) {
             by_phase.entry(key).or_default().push((device, merged));
@@ -221,7 +224,9 @@ fn phases(sessions: &[(String, &Session)], devices: &[DeviceSummary]) -> Vec<Pha
     let mut summaries = Vec::new();
     for ((_, kind, instance), parts) in by_phase {
         let mut all = Merged::new(Timing::Concurrent);
-        parts.iter().for_each(|(_, part)| all.add_merged(part));
+        for (_, part) in &parts {
+            all.add_merged(part);
+        }
         summaries.push(all.summary(kind, instance, None));
         for (device, part) in parts {
             let id = devices.get(device).map(|device| device.id.clone());
@@ -232,7 +237,7 @@ fn phases(sessions: &[(String, &Session)], devices: &[DeviceSummary]) -> Vec<Pha
 }
 
 /// A device's phases by place, kind and instance, each merged over the device's boots.
-fn phases_of_device(session: &Session) -> BTreeMap<(usize, &'static str, u32), Merged> {
+fn phases_of_device(session: &Session) -> BTreeMap<PhaseKey, Merged> {
     let mut merged = BTreeMap::new();
     for boot in session.boots() {
         let mut instances: BTreeMap<&str, u32> = BTreeMap::new();
