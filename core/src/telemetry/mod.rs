@@ -72,7 +72,12 @@
 //! Zigzag maps 0, −1, 1, −2, … to 0, 1, 2, 3, …
 //!
 //! ## 3: Metric totals
-//! `phase` `u16`, `metric` `u8`, then [`Totals`](crate::histogram::Totals).
+//! `phase` `u16`, `metric` `u8` (id), then [`Totals`](crate::histogram::Totals): `scale` `i8`, `count` `u64` (samples,
+//! zeros included), `zero` `u64` (samples of 0 ns, which are in no bucket), `min` and `max` each `u64` (nanoseconds; 0
+//! if there is no sample), `min_exact` and `max_exact` each `bool` (1: it was itself recorded; 0: it is a bound),
+//! `sum` `u128` (nanoseconds), `sum_of_squares` `u128` (square nanoseconds), `saturation` `u8`: the sum of 1 if a
+//! bucket, 2 if `count` or `zero`, 4 if `sum`, 8 if `sum_of_squares` is at the largest number of its type and so only a
+//! lower bound. Other bits are not used.
 //!
 //! ## 4: Finished
 //! `phases` `u16` (how many were run), `cancelled` `bool`, `skipped` `u32`.
@@ -86,7 +91,8 @@
 //! snapshot repairs that, since every phase ends with all buckets sent again.
 //!
 //! Why that test suffices: counts only grow, so each kept count is at most the true one, and sums are equal only if every
-//! count is.
+//! count is. Once something is saturated (flags 1 or 2) the sums need not agree, and only the numbering of the frames
+//! tells whether any is missing.
 
 mod frame;
 mod deframe;

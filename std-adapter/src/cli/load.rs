@@ -12,7 +12,7 @@ use phasemeter_core::time::Nanos;
 use super::interrupt;
 use crate::load::{Load, LoadOptions};
 use crate::plan;
-use crate::source::open_output;
+use crate::source::{DEFAULT_BAUD, open_output};
 
 const NOTES: &str = "\
 A plan:
@@ -47,6 +47,9 @@ pub(super) struct Args {
     /// Where telemetry goes, see below.
     #[arg(long)]
     output: String,
+    /// Bits a second of a serial port.
+    #[arg(long, default_value_t = DEFAULT_BAUD)]
+    baud: u32,
     /// The model that chats ask for.
     #[arg(long)]
     model: Option<String>,
@@ -64,7 +67,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let plan = plan::load(&args.plan)?;
     let load = Load::new(&args.target, args.model.as_deref())?;
-    let output = open_output(&args.output).with_context(|| format!("cannot open the output {}", args.output))?;
+    let output = open_output(&args.output, args.baud).with_context(|| format!("cannot open the output {}", args.output))?;
     let stopper = load.stopper();
     let at_end_of_stdin = stopper.clone();
     interrupt::watch(move || stopper.stop())?;

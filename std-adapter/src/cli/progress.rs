@@ -112,7 +112,7 @@ impl Watcher for Progress {
                 }
             }
             Note::Gap(gap) => {
-                self.say(source, &format!("{} frames lost from number {}", gap.frames, gap.first_sequence));
+                self.say(source, &format!("lost frames {} from number {}", gap.frames, gap.first_sequence));
             }
             Note::Reset => self.say(source, "the device was reset"),
             Note::Unusable(what) => self.say(source, &format!("{what} (further ones are only counted)")),

@@ -124,7 +124,7 @@ impl CoverageCounts {
     }
 
     fn and(self, other: Self) -> Self {
-        Self::covering(self.observed + other.observed, self.expected + other.expected)
+        Self::covering(self.observed.saturating_add(other.observed), self.expected.saturating_add(other.expected))
     }
 }
 
@@ -151,7 +151,7 @@ impl Merged {
     fn add_record(&mut self, stats: &PhaseStats, record: &PhaseRecord) {
         self.sum.add(stats, |metric| record.metrics[metric].histogram().map(|histogram| &**histogram));
         for (metric, expected) in self.expected.iter_mut() {
-            *expected += record.metrics[metric].expected();
+            *expected = expected.saturating_add(record.metrics[metric].expected());
         }
         self.add_state(stats.state, stats.timed_out, stats.cancelled);
     }
@@ -159,7 +159,7 @@ impl Merged {
     fn add_merged(&mut self, other: &Self) {
         self.sum.merge(&other.sum);
         for (metric, expected) in self.expected.iter_mut() {
-            *expected += other.expected[metric];
+            *expected = expected.saturating_add(other.expected[metric]);
         }
         self.add_state(other.state, other.timed_out, other.cancelled);
     }

@@ -2,10 +2,10 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{DEFAULT_BAUD, net};
+use super::net;
 
-/// Opens where a device's bytes go: `tcp:HOST:PORT` connects, a terminal device is opened raw at [`DEFAULT_BAUD`],
-/// `-` is standard output, and any other path is a file, created or emptied.
+/// Opens where a device's bytes go: `tcp:HOST:PORT` connects, a terminal device is opened raw at `baud` bits a
+/// second, `-` is standard output, and any other path is a file, created or emptied.
 ///
 /// Writes may block until the other side reads. Bytes are not held back except by standard output: flush after each
 /// frame.
@@ -13,7 +13,7 @@ use super::{DEFAULT_BAUD, net};
 /// # Errors
 ///
 /// If it cannot be opened; the message names `spec`.
-pub fn open_output(spec: &str) -> io::Result<Box<dyn Write + Send>> {
+pub fn open_output(spec: &str, baud: u32) -> io::Result<Box<dyn Write + Send>> {
     let opened: io::Result<Box<dyn Write + Send>> = if spec == "-" {
         Ok(Box::new(io::stdout()))
     } else if let Some(address) = spec.strip_prefix("tcp:") {
@@ -23,25 +23,25 @@ pub fn open_output(spec: &str) -> io::Result<Box<dyn Write + Send>> {
             Ok(Box::new(stream) as Box<_>)
         })
     } else {
-        open_path(Path::new(spec))
+        open_path(Path::new(spec), baud)
     };
     opened.map_err(|e| io::Error::new(e.kind(), format!("{spec}: {e}")))
 }
 
 #[cfg(unix)]
-fn open_path(path: &Path) -> io::Result<Box<dyn Write + Send>> {
+fn open_path(path: &Path, baud: u32) -> io::Result<Box<dyn Write + Send>> {
     use std::os::unix::fs::FileTypeExt;
 
     if path.metadata().is_ok_and(|metadata| metadata.file_type().is_char_device()) {
-        return Ok(Box::new(super::unix::open_device(path, DEFAULT_BAUD)?));
+        return Ok(Box::new(super::unix::open_device(path, baud)?));
     }
     Ok(Box::new(File::create(path)?))
 }
 
 #[cfg(not(unix))]
-fn open_path(path: &Path) -> io::Result<Box<dyn Write + Send>> {
+fn open_path(path: &Path, baud: u32) -> io::Result<Box<dyn Write + Send>> {
     if super::spec::is_com_port(path) {
-        return Ok(Box::new(super::serial::open_port(path, DEFAULT_BAUD)?));
+        return Ok(Box::new(super::serial::open_port(path, baud)?));
     }
     Ok(Box::new(File::create(path)?))
 }

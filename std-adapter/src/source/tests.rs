@@ -103,7 +103,7 @@ fn a_blocking_reader_on_a_thread_is_a_line() {
 #[test]
 fn output_goes_to_tcp_and_files() {
     let mut line = open("tcp-listen:0");
-    let mut output = open_output(&format!("tcp:{}", line.local_addr().unwrap())).unwrap();
+    let mut output = open_output(&format!("tcp:{}", line.local_addr().unwrap()), DEFAULT_BAUD).unwrap();
     output.write_all(&every_byte()).unwrap();
     drop(output);
     assert_eq!(read_to_end(&mut *line), every_byte());
@@ -111,9 +111,9 @@ fn output_goes_to_tcp_and_files() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("out.bin");
     std::fs::write(&path, "something longer that was there").unwrap();
-    open_output(path.to_str().unwrap()).unwrap().write_all(b"new").unwrap();
+    open_output(path.to_str().unwrap(), DEFAULT_BAUD).unwrap().write_all(b"new").unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), b"new");
-    let error = open_output(dir.path().to_str().unwrap()).err().unwrap().to_string();
+    let error = open_output(dir.path().to_str().unwrap(), DEFAULT_BAUD).err().unwrap().to_string();
     assert!(error.starts_with(dir.path().to_str().unwrap()), "{error}");
 }
 

@@ -222,7 +222,7 @@ mod tests {
         let path = pty.slave_path().to_owned();
         let mut line = pty.into_line();
         assert_idle(&mut line);
-        let mut output = open_output(path.to_str().unwrap()).unwrap();
+        let mut output = open_output(path.to_str().unwrap(), DEFAULT_BAUD).unwrap();
         output.write_all(&every_byte()).unwrap();
         assert_eq!(read_until(&mut line, 512), (every_byte(), false));
         output.write_all(b"last").unwrap();
@@ -236,11 +236,11 @@ mod tests {
         let path = pty.slave_path().to_owned();
         let mut line = pty.into_line();
         // A program that opens and closes the port without a word is not the end.
-        drop(open_output(path.to_str().unwrap()).unwrap());
+        drop(open_output(path.to_str().unwrap(), DEFAULT_BAUD).unwrap());
         assert_idle(&mut line);
         let writer = thread::spawn(move || {
             thread::sleep(Duration::from_millis(250));
-            open_output(path.to_str().unwrap()).unwrap().write_all(b"late").unwrap();
+            open_output(path.to_str().unwrap(), DEFAULT_BAUD).unwrap().write_all(b"late").unwrap();
         });
         assert_eq!(read_to_end(&mut line), b"late");
         writer.join().unwrap();
@@ -298,7 +298,7 @@ mod tests {
         assert!(error.starts_with("serial:/dev/null@115200: ") && error.contains("is it a serial port?"), "{error}");
         let error = SourceSpec::parse("/dev/null", 0).unwrap_err().to_string();
         assert!(error.contains("baud"), "{error}");
-        open_output("/dev/null").unwrap().write_all(b"gone").unwrap();
+        open_output("/dev/null", DEFAULT_BAUD).unwrap().write_all(b"gone").unwrap();
     }
 
     #[test]

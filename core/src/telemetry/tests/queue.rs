@@ -67,7 +67,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn the_queue_is_a_queue(steps in vec(step(), 0..60)) {
+    fn the_queue_is_a_queue(steps in vec(step(), 0..30)) {
         let mut queue = TxQueue::<SIZE>::new();
         let mut model = VecDeque::new();
         for step in steps {
