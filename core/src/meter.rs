@@ -39,13 +39,8 @@ pub enum Metric {
 
 impl Metric {
     /// Every metric, in the order of their ids on the wire.
-    pub const ALL: [Self; METRICS] = [
-        Self::ResponseTime,
-        Self::ServiceTime,
-        Self::ScheduleLag,
-        Self::TimeToFirstToken,
-        Self::InterTokenLatency,
-    ];
+    pub const ALL: [Self; METRICS] =
+        [Self::ResponseTime, Self::ServiceTime, Self::ScheduleLag, Self::TimeToFirstToken, Self::InterTokenLatency];
 
     /// The name on the wire and in reports.
     pub const fn name(self) -> &'static str {

@@ -172,7 +172,9 @@ impl fmt::Display for PlanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full(_) => f.write_str("the plan holds as many phases as it can"),
-            Self::Endless(_) => f.write_str("the phase would never end: give its stop a number of requests or a duration"),
+            Self::Endless(_) => {
+                f.write_str("the phase would never end: give its stop a number of requests or a duration")
+            }
         }
     }
 }
@@ -283,7 +285,9 @@ mod tests {
     fn fnv_1a_matches_its_published_vectors() {
         let hash = |bytes: &[u8]| {
             let mut fnv = Fnv1a(Fnv1a::OFFSET_BASIS);
-            bytes.iter().for_each(|&byte| fnv.try_push(byte).unwrap());
+            for &byte in bytes {
+                fnv.try_push(byte).unwrap();
+            }
             fnv.finalize().unwrap()
         };
         assert_eq!(hash(b""), 0xcbf2_9ce4_8422_2325);

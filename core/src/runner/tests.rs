@@ -14,7 +14,9 @@ fn phase(arrival: Arrival, stop: Stop) -> PhasePlan {
 
 fn runner(phases: &[PhasePlan]) -> Runner<64, 4, Events> {
     let mut plan = RunPlan::new(1);
-    phases.iter().for_each(|phase| plan.push(phase.clone()).unwrap());
+    for phase in phases {
+        plan.push(phase.clone()).unwrap();
+    }
     Runner::new(plan, Events::default()).unwrap()
 }
 
@@ -121,12 +123,7 @@ fn a_server_that_never_answers_times_the_phase_out() {
     assert_eq!((stats.counts.sent, stats.counts.completed, stats.counts.cancelled), (2, 0, 2));
     assert_eq!(
         runner.hook.0,
-        [
-            ("start", 0),
-            ("sending complete", 2_000_000_000),
-            ("timeout", 3_000_000_000),
-            ("complete", 3_000_000_000)
-        ]
+        [("start", 0), ("sending complete", 2_000_000_000), ("timeout", 3_000_000_000), ("complete", 3_000_000_000)]
     );
 }
 

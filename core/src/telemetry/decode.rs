@@ -91,6 +91,7 @@ pub fn decode(segment: &mut [u8]) -> Result<Envelope<'_>, DecodeError> {
 
 /// What came over the line.
 #[derive(Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there is no heap for a frame, and a receiver gives one at a time")]
 #[non_exhaustive]
 pub enum Received<'a> {
     /// A frame.

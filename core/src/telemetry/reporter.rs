@@ -163,7 +163,6 @@ impl<'a> Reporter<'a> {
             }
         }
         match stats.state {
-            PhaseState::Created => {}
             PhaseState::Complete => self.finals(now, runner.meter_mut(), queue),
             PhaseState::Started | PhaseState::SendingComplete if now >= self.next_snapshot => {
                 self.next_snapshot = now.saturating_add(self.config.snapshot_every);
@@ -178,7 +177,7 @@ impl<'a> Reporter<'a> {
                     self.skipped = self.skipped.saturating_add(1);
                 }
             }
-            PhaseState::Started | PhaseState::SendingComplete => {}
+            PhaseState::Created | PhaseState::Started | PhaseState::SendingComplete => {}
         }
     }
 

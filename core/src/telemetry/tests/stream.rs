@@ -217,8 +217,8 @@ fn receive<const N: usize>(
     let mut receiver = Receiver::<MAX_ENCODED>::new();
     let mut sequence = 0;
     for (offset, &byte) in (1..).zip(&recording.stream) {
-        let Some(received) = receiver.push(byte) else { continue };
-        let Received::Frame(envelope) = received else { panic!("{received:?}") };
+        let Some(item) = receiver.push(byte) else { continue };
+        let Received::Frame(envelope) = item else { panic!("{item:?}") };
         assert_eq!(envelope.sequence, sequence, "what is queued is numbered without gaps");
         sequence += 1;
         let moment = recording.at(offset);
@@ -249,8 +249,8 @@ fn receive<const N: usize>(
             }
             Frame::Phase(report) => {
                 assert_eq!(report.stats.index, host.phase);
-                let counts = moment.histograms.iter().map(|histogram| histogram.count());
-                assert!(counts.eq(report.samples));
+                let counts = moment.histograms.each_ref().map(LatencyHistogram::count);
+                assert_eq!(report.samples, counts);
             }
             Frame::Finished(_) => host.finished += 1,
             Frame::Hello(hello) => assert!(hello.metrics.iter().copied().eq(Metric::ALL.map(Metric::name))),
