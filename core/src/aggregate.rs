@@ -90,6 +90,7 @@ impl<const N: usize, C: Counter> Aggregate<N, C> {
         sum.completed = sum.completed.saturating_add(part.completed);
         sum.errors = sum.errors.saturating_add(part.errors);
         sum.cancelled = sum.cancelled.saturating_add(part.cancelled);
+        sum.unsent = sum.unsent.saturating_add(part.unsent);
         match self.timing {
             Timing::Concurrent => {
                 self.sending = self.sending.max(sending);
@@ -171,7 +172,7 @@ mod tests {
             started_at: Some(Nanos::ZERO),
             sending_complete_at: Some(Nanos::from_secs(seconds)),
             completed_at: Some(Nanos::from_secs(seconds)),
-            counts: PhaseCounts { sent: requests, completed: requests, errors: requests / 2, cancelled: 0 },
+            counts: PhaseCounts { sent: requests, completed: requests, errors: requests / 2, cancelled: 0, unsent: 0 },
         };
         (stats, histogram)
     }

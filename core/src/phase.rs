@@ -57,6 +57,8 @@ pub struct PhaseCounts {
     pub errors: u64,
     /// Requests given up before they came back.
     pub cancelled: u64,
+    /// Requests that were due when sending ended and had not been sent: an open-loop schedule that was not kept.
+    pub unsent: u64,
 }
 
 impl PhaseCounts {
@@ -184,7 +186,7 @@ impl Phase {
             started_at: None,
             sending_complete_at: None,
             completed_at: None,
-            counts: PhaseCounts { sent: 0, completed: 0, errors: 0, cancelled: 0 },
+            counts: PhaseCounts { sent: 0, completed: 0, errors: 0, cancelled: 0, unsent: 0 },
         })
     }
 
@@ -201,6 +203,18 @@ impl Phase {
     /// Its request counts.
     pub const fn counts(&self) -> &PhaseCounts {
         &self.0.counts
+    }
+
+    /// Counts requests that were due and are not sent any more.
+    ///
+    /// # Errors
+    /// [`PhaseError::NotSending`] unless the phase is started.
+    pub fn leave_unsent(&mut self, requests: u64) -> Result<(), PhaseError> {
+        if self.0.state != PhaseState::Started {
+            return Err(PhaseError::NotSending(self.0.state));
+        }
+        self.0.counts.unsent = self.0.counts.unsent.saturating_add(requests);
+        Ok(())
     }
 
     /// Created → started.
@@ -329,14 +343,14 @@ mod tests {
         phase.complete(Nanos::new(50)).unwrap();
         assert_eq!(phase.finish(Outcome::Success), Err(PhaseError::NotInFlight));
         let stats = phase.stats();
-        assert_eq!(stats.counts, PhaseCounts { sent: 2, completed: 1, errors: 1, cancelled: 1 });
+        assert_eq!(stats.counts, PhaseCounts { sent: 2, completed: 1, errors: 1, cancelled: 1, unsent: 0 });
         assert_eq!(stats.sending_duration(), Some(Nanos::new(20)));
         assert_eq!(stats.total_duration(), Some(Nanos::new(40)));
     }
 
     proptest! {
         #[test]
-        fn whatever_is_asked_errors_change_nothing_and_states_only_advance(asked in proptest::collection::vec(0_u8..9, 0..60)) {
+        fn whatever_is_asked_errors_change_nothing_and_states_only_advance(asked in proptest::collection::vec(0_u8..10, 0..60)) {
             let mut phase = Phase::new(0, PhaseKind::Warmup);
             for (step, what) in (0_u64..).zip(asked) {
                 let before = *phase.stats();
@@ -350,6 +364,7 @@ mod tests {
                     5 => phase.finish(Outcome::Success),
                     6 => phase.finish(Outcome::Error),
                     7 => phase.finish(Outcome::Cancelled),
+                    8 => phase.leave_unsent(step),
                     _ => phase.send(),
                 };
                 let after = phase.stats();
@@ -359,7 +374,7 @@ mod tests {
                 prop_assert!(before.state <= after.state);
                 prop_assert!(after.counts.is_consistent());
                 if before.state >= PhaseState::SendingComplete {
-                    prop_assert_eq!(before.counts.sent, after.counts.sent);
+                    prop_assert_eq!((before.counts.sent, before.counts.unsent), (after.counts.sent, after.counts.unsent));
                 }
                 if before.state == PhaseState::Complete {
                     prop_assert_eq!(&before, after);

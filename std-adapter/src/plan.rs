@@ -156,6 +156,9 @@ impl TryFrom<StopFields> for StopFile {
         if fields.requests.is_none() && fields.duration.is_none() {
             return Err("the phase would never end: give `requests`, `duration` or both");
         }
+        if fields.requests == Some(0) || fields.duration.as_ref().is_some_and(|length| length.0 == Nanos::ZERO) {
+            return Err("the phase would send nothing: `requests` and `duration` have to be above 0");
+        }
         Ok(Self(Stop { requests: fields.requests, duration: fields.duration.map(|length| length.0) }))
     }
 }
@@ -285,6 +288,7 @@ mod tests {
             ("arrival: {closed_loop: {concurrency: 0}}", "p:7:42", "give at least 1"),
             ("arival: {poisson: {rate: 1}}", "p:8:5", "unknown field `arival`"),
             ("stop: {}", "p:7:11", "would never end"),
+            ("stop: {duration: 0s}", "p:7:11", "would send nothing"),
             ("stop: {duration: soon}", "p:7:22", "no length of time"),
             ("workload: {get: {path: x}}", "p:7:28", "begin with `/`"),
             ("workload: {chat: {prompt_tokens: 1, output_tokens: 0}}", "p:7:56", "at least one output token"),

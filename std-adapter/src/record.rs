@@ -19,8 +19,10 @@ use crate::source::{Event, EventKind, Line, SourceReader};
 const QUEUED_READS: usize = 256;
 /// How often progress is shown and the stop flag is looked at.
 const TICK: Duration = Duration::from_millis(100);
-/// After the last device has finished: its repeats are taken as long as bytes come this often.
+/// After the last device has finished: its repeats are taken as long as frames come this often,
 const LINGER: Duration = Duration::from_millis(300);
+/// and for so long at most.
+const LINGER_AT_MOST: Duration = Duration::from_secs(2);
 
 /// Where and for how long to record.
 #[derive(Clone, Debug)]
@@ -107,7 +109,7 @@ impl Recording {
         stop: &AtomicBool,
         watcher: &mut impl Watcher,
     ) -> Result<EndReason, CaptureError> {
-        let mut last_bytes = Instant::now();
+        let (mut frames, mut last_frame, mut over_since) = (0, Instant::now(), None);
         loop {
             if stop.load(Ordering::Relaxed) {
                 return Ok(EndReason::Interrupted);
@@ -115,13 +117,19 @@ impl Recording {
             if max_duration.is_some_and(|max| self.start.elapsed() >= max) {
                 return Ok(EndReason::TimedOut);
             }
-            if self.run.is_over() && last_bytes.elapsed() >= LINGER {
-                return Ok(EndReason::Finished);
+            if self.run.is_over() {
+                let since: Instant = *over_since.get_or_insert_with(Instant::now);
+                if last_frame.elapsed() >= LINGER || since.elapsed() >= LINGER_AT_MOST {
+                    return Ok(EndReason::Finished);
+                }
             }
             match events.recv_timeout(TICK) {
                 Ok(event) => {
-                    last_bytes = Instant::now();
                     self.take(event, watcher)?;
+                    let received = self.run.sources().iter().map(|source| source.session.frames()).sum();
+                    if received != frames {
+                        (frames, last_frame) = (received, Instant::now());
+                    }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 // Every line has ended.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::capture::{CaptureError, CaptureReader, EndKind, EndReason, Record};
 use crate::report::{RunInfo, Summary, render, summarize};
-use crate::session::{Note, Session};
+use crate::session::{Note, Session, printable};
 
 /// The capture's name in a run directory.
 pub const CAPTURE_FILE: &str = "capture.pmcap";
@@ -51,7 +51,7 @@ impl Run {
                 self.started_unix_ns = *unix_ns;
             }
             Record::Source { source, identity, .. } if usize::from(*source) == self.sources.len() => {
-                let (identity, session) = (identity.to_string(), Session::new());
+                let (identity, session) = (printable(identity), Session::new());
                 self.sources.push(SourceState { identity, session, ended: None });
             }
             Record::Data { source, bytes, .. } => {
@@ -61,7 +61,9 @@ impl Run {
             }
             Record::SourceEnd { source, kind, reason, .. } => {
                 if let Some(state) = self.sources.get_mut(usize::from(*source)) {
-                    state.ended = Some((*kind, reason.to_string()));
+                    // Text that no delimiter followed, such as a crash message, ends here.
+                    state.session.feed(&[0], |what| note(*source, what));
+                    state.ended = Some((*kind, printable(reason)));
                 }
             }
             Record::End { reason, .. } => self.end = Some(*reason),

@@ -1,1 +1,26 @@
-//! tests
+//! What the integration tests share: the `phasemeter` command with a time limit, a device without hardware, and the
+//! summary's schema.
+#![expect(clippy::missing_panics_doc, reason = "a helper of tests fails by panicking, with the reason in the message")]
+
+mod command;
+mod device;
+mod summary;
+
+pub use command::{Exited, LIMIT, Running, phasemeter, run, wait_for};
+pub use device::{Device, Direct, direct_merge, frames};
+pub use summary::{assert_follows_schema, parse, without_names};
+
+use phasemeter_core::histogram::{Counter, LatencyHistogram};
+
+/// The canonical bytes of a histogram: equal for equal contents, whatever its capacity and counter width.
+pub fn canonical<const N: usize, C: Counter>(histogram: &LatencyHistogram<N, C>) -> Vec<u8> {
+    let mut bytes = vec![0; LatencyHistogram::<N, C>::max_encoded_len()];
+    let length = histogram.encode(&mut bytes).expect("the buffer has the length that is always enough");
+    bytes.truncate(length);
+    bytes
+}
+
+/// The README's Rust examples compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

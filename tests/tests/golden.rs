@@ -61,7 +61,7 @@ fn frames() -> [(&'static str, Envelope<'static>); 5] {
             started_at: Some(Nanos::from_secs(1)),
             sending_complete_at: Some(Nanos::from_secs(31)),
             completed_at: None,
-            counts: PhaseCounts { sent: 650, completed: 630, errors: 6, cancelled: 1 },
+            counts: PhaseCounts { sent: 650, completed: 630, errors: 6, cancelled: 1, unsent: 12 },
         },
         samples: [624, 624, 630, 0, 0].into_iter().collect(),
         skipped: 3,
@@ -314,7 +314,7 @@ fn the_text_suffices_to_decode_a_phase_and_the_end() {
     assert_eq!((phase.byte(), phase.number()), (1, 1_000_000_000), "started");
     assert_eq!((phase.byte(), phase.number()), (1, 31_000_000_000), "sending complete");
     assert_eq!(phase.byte(), 0, "not completed");
-    assert_eq!([(); 4].map(|()| phase.number()), [650, 630, 6, 1], "sent, completed, errors, cancelled");
+    assert_eq!([(); 5].map(|()| phase.number()), [650, 630, 6, 1, 12], "sent, completed, errors, cancelled, unsent");
     assert_eq!([(); 6].map(|()| phase.number()), [5, 624, 624, 630, 0, 0], "samples");
     assert_eq!(phase.number(), 3, "skipped");
     assert!(phase.is_empty());

@@ -6,7 +6,7 @@
 //!
 //! A phase ends at its stop; what is then in flight may finish within the grace period, or is counted as cancelled.
 //! An open-loop schedule does not wait: a request that could not be sent when due is sent as soon as the driver is
-//! ready, and its schedule lag says how late that was.
+//! ready, and its schedule lag says how late that was. What is still overdue when sending ends is counted as unsent.
 
 mod schedule;
 
@@ -170,6 +170,8 @@ impl<const N: usize, const P: usize, H: PhaseHook> Runner<N, P, H> {
         if matches!(self.meter.phase().state(), PhaseState::Started | PhaseState::SendingComplete) {
             self.advance(Phase::cancel);
             if self.meter.phase().state() == PhaseState::Started {
+                let stop = self.phase_plan().map_or_else(Stop::default, |plan| plan.stop);
+                self.leave_unsent(now, stop);
                 self.sending_complete(now);
             }
             self.meter.phase_mut().cancel_in_flight();
@@ -209,6 +211,7 @@ impl<const N: usize, const P: usize, H: PhaseHook> Runner<N, P, H> {
         };
         let all_sent = stop.requests.is_some_and(|requests| stats.counts.sent >= requests);
         if all_sent || now >= deadline {
+            self.leave_unsent(now.min(deadline), stop);
             self.sending_complete(now);
             return None;
         }
@@ -221,6 +224,14 @@ impl<const N: usize, const P: usize, H: PhaseHook> Runner<N, P, H> {
             Some(due) if due > now => Some(self.wait(now, due.min(deadline))),
             _ => Some(self.wait(now, deadline)),
         }
+    }
+
+    /// Counts what was due before sending ended at `end` and has not been sent.
+    fn leave_unsent(&mut self, end: Nanos, stop: Stop) {
+        let sent = self.meter.stats().counts.sent;
+        let left = stop.requests.map_or(u64::MAX, |requests| requests.saturating_sub(sent));
+        let overdue = self.schedule.overdue(end).min(left);
+        self.advance(|phase| phase.leave_unsent(overdue));
     }
 
     fn sending_complete(&mut self, now: Nanos) {

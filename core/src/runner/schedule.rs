@@ -6,6 +6,9 @@ use crate::time::Nanos;
 /// Nanoseconds in 1,000 seconds: `Rate` counts requests in as long.
 const NANOS_PER_KILOSECOND: u64 = 1_000_000_000_000;
 
+/// A schedule that is so far behind was not kept; how far exactly is not worth the time.
+const MOST_OVERDUE: u64 = 1 << 16;
+
 /// The arrivals of one phase.
 #[derive(Clone, Debug)]
 pub(super) struct Schedule {
@@ -48,6 +51,21 @@ impl Schedule {
             Arrival::Poisson { rate } => self.exponential_gap(rate),
         };
         self.next = self.next.saturating_add(gap);
+    }
+
+    /// How many requests are due before `end` and were not sent. The schedule is used up by it.
+    ///
+    /// The cost grows with their number; from [`MOST_OVERDUE`] on they are not counted further.
+    pub(super) fn overdue(&mut self, end: Nanos) -> u64 {
+        if let Arrival::ClosedLoop { .. } = self.arrival {
+            return 0;
+        }
+        let mut overdue = 0;
+        while self.next < end && overdue < MOST_OVERDUE {
+            self.advance();
+            overdue += 1;
+        }
+        overdue
     }
 
     /// The n-th request is due at `⌊n / rate⌋` exactly: the remainders are carried.

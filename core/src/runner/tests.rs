@@ -85,6 +85,20 @@ fn a_slow_server_shows_as_schedule_lag_in_an_open_loop() {
 }
 
 #[test]
+fn what_is_overdue_when_sending_ends_is_counted_as_unsent() {
+    let constant = Arrival::Constant { rate: Rate::per_second(100) };
+    let second = Stop::after(Nanos::from_secs(1));
+    let limited = Stop { requests: Some(60), duration: Some(Nanos::from_secs(1)) };
+    for (stop, unsent) in [(second, 50), (limited, 10)] {
+        let mut runner = runner(&[phase(constant, stop)]);
+        drive(&mut runner, Nanos::from_millis(20), 1);
+        // One connection and 20 ms a request: 50 requests in the second in which 100 are due.
+        assert_eq!(runner.meter().stats().counts.sent, 50);
+        assert_eq!(runner.meter().stats().counts.unsent, unsent);
+    }
+}
+
+#[test]
 fn a_closed_loop_keeps_its_concurrency_in_flight() {
     let mut runner = runner(&[phase(Arrival::ClosedLoop { concurrency: 4 }, Stop::requests(40))]);
     let end = drive(&mut runner, Nanos::from_millis(10), 100);

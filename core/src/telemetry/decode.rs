@@ -69,7 +69,7 @@ struct Header {
 /// # Errors
 /// [`DecodeError`] tells why the segment is not a frame of this version.
 pub fn decode(segment: &mut [u8]) -> Result<Envelope<'_>, DecodeError> {
-    let length = cobs::decode_in_place(segment).map_err(|_| DecodeError::Framing)?;
+    let length = unstuff(segment).ok_or(DecodeError::Framing)?;
     let decoded = segment.get(..length).ok_or(DecodeError::Framing)?;
     let (payload, checksum) = decoded.split_last_chunk::<4>().ok_or(DecodeError::Framing)?;
     if CRC.checksum(payload) != u32::from_le_bytes(*checksum) {
@@ -87,6 +87,29 @@ pub fn decode(segment: &mut [u8]) -> Result<Envelope<'_>, DecodeError> {
         Ok((envelope, [])) => Ok(envelope),
         _ => Err(DecodeError::Malformed),
     }
+}
+
+/// Undoes COBS in place and gives the length of what is left, as the `cobs` crate does with bounds checks that panic.
+fn unstuff(segment: &mut [u8]) -> Option<usize> {
+    let (mut from, mut to) = (0, 0);
+    while let Some(&code) = segment.get(from) {
+        let end = from + usize::from(code);
+        // A code is never zero: that would be a delimiter.
+        if code == 0 || end > segment.len() {
+            return None;
+        }
+        from += 1;
+        while from < end {
+            let byte = *segment.get(from)?;
+            *segment.get_mut(to)? = byte;
+            (from, to) = (from + 1, to + 1);
+        }
+        if code != u8::MAX && from < segment.len() {
+            *segment.get_mut(to)? = 0;
+            to += 1;
+        }
+    }
+    Some(to)
 }
 
 /// What came over the line.

@@ -3,8 +3,6 @@
 use core::fmt;
 
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
-use postcard::ser_flavors::crc::CrcModifier;
-use postcard::ser_flavors::{Cobs, Slice};
 
 use super::frame::{Envelope, MAX_ENCODED};
 
@@ -34,9 +32,28 @@ impl core::error::Error for EncodeError {}
 /// [`EncodeError`] if the frame does not fit.
 pub fn encode(envelope: &Envelope<'_>, buffer: &mut [u8]) -> Result<usize, EncodeError> {
     let limit = buffer.len().min(MAX_ENCODED);
-    let (delimiter, body) = buffer.get_mut(..limit).and_then(<[u8]>::split_first_mut).ok_or(EncodeError)?;
-    *delimiter = 0;
-    let stuffed = Cobs::try_new(Slice::new(body)).map_err(|_| EncodeError)?;
-    let written = postcard::serialize_with_flavor(envelope, CrcModifier::new(stuffed, CRC.digest()));
-    written.map(|written| written.len() + 1).map_err(|_| EncodeError)
+    let Some([start, code, body @ .., _]) = buffer.get_mut(..limit) else { return Err(EncodeError) };
+    let body = postcard::to_slice_crc32(envelope, body, CRC.digest()).map_err(|_| EncodeError)?;
+    *start = 0;
+    stuff(code, body);
+    let end = body.len() + 2;
+    *buffer.get_mut(end).ok_or(EncodeError)? = 0;
+    Ok(end + 1)
+}
+
+/// COBS in place: each zero becomes the distance to the next one, and `code` the distance to the first.
+///
+/// postcard can do this while it writes, with an assertion at every byte.
+fn stuff(code: &mut u8, body: &mut [u8]) {
+    const { assert!(MAX_ENCODED - 3 < 255, "a longer body takes more than one byte of overhead") };
+    let (mut zero, mut distance) = (code, 1);
+    for byte in body {
+        if *byte == 0 {
+            *zero = distance;
+            (zero, distance) = (byte, 1);
+        } else {
+            distance += 1;
+        }
+    }
+    *zero = distance;
 }

@@ -58,7 +58,7 @@
 //! `index` `u16` (place in the plan), `kind` `u32` (0 warmup, 1 profiling, 2 cooldown), `state` `u32` (0 created,
 //! 1 started, 2 sending complete, 3 complete), `timed_out` `bool`, `cancelled` `bool`, `started_at`,
 //! `sending_complete_at`, `completed_at` each `Option<u64>` (nanoseconds since boot), `sent`, `completed`, `errors`,
-//! `cancelled` each `u64`, `samples` list of `u64` (how many samples the histogram of each metric holds), `skipped` `u32`.
+//! `cancelled`, `unsent` each `u64`, `samples` list of `u64` (how many samples the histogram of each metric holds), `skipped` `u32`.
 //!
 //! ## 2: Buckets
 //! `phase` `u16`, `metric` `u8` (id), `scale` `i8`, `counts` byte string: a list of runs until its end, each

@@ -114,8 +114,12 @@ fn write_runs(histogram: &HistogramView, pending: u32, next: i32, out: &mut [u8]
         let tokens = used + MAX_RUN_HEADER;
         let header = out.get_mut(used..tokens).and_then(|gap| postcard::to_slice(&(start, length), gap).ok());
         let Some(header) = header.map(|header| header.len()) else { return (used, Some(start)) };
-        if tokens + written <= out.len() {
-            out.copy_within(tokens..tokens + written, used + header);
+        // Not with `copy_within`: it has panics that the compiler cannot see are out of reach.
+        for (from, to) in (tokens..tokens + written).zip(used + header..) {
+            let token = out.get(from).copied().unwrap_or_default();
+            if let Some(gap) = out.get_mut(to) {
+                *gap = token;
+            }
         }
         used += header + written;
         if index <= high && is_pending(index) {

@@ -68,7 +68,7 @@ impl Content {
                     started_at: time(4, 3),
                     sending_complete_at: time(5, 4),
                     completed_at: time(6, 5),
-                    counts: PhaseCounts { sent: n(6), completed: n(7), errors: n(8), cancelled: n(9) },
+                    counts: PhaseCounts { sent: n(6), completed: n(7), errors: n(8), cancelled: n(9), unsent: n(10) },
                 },
                 samples: self.numbers[10..10 + METRICS].iter().copied().collect(),
                 skipped: n(15) as u32,

@@ -35,7 +35,8 @@ mod unix {
     use anyhow::Context;
 
     use super::Args;
-    use crate::cli::{exit_code, interrupt, print, progress::Progress, record::fail_if_a_line_failed, run_directory};
+    use crate::cli::record::{fail_if_a_line_failed, keep_on_failure};
+    use crate::cli::{exit_code, interrupt, print, progress::Progress, run_directory, say};
     use crate::mock::{LogNormalDelay, MockConfig, MockServer};
     use crate::record::{RecordOptions, Watcher, record};
     use crate::report::render;
@@ -85,21 +86,19 @@ mod unix {
         let server = MockServer::start(server(args.seed)?, loopback, Some(directory.join("server.jsonl")))?;
         let pty = Pty::open().context("cannot open a pseudo-terminal")?;
         let mut device = Device::start(&directory, &plan(args.seed), &server.url(), pty.slave_path())?;
-        eprintln!("phasemeter: a mock server at {}, a device on {}", server.url(), pty.slave_path().display());
+        say(format_args!("a mock server at {}, a device on {}", server.url(), pty.slave_path().display()));
         let options = RecordOptions { directory: directory.clone(), run_id, max_duration: Some(MAX_DURATION) };
-        let mut watcher = DemoWatcher { progress: Progress::new(vec!["demo".to_owned()]), device: &mut device, stop: &stop };
+        let mut watcher =
+            DemoWatcher { progress: Progress::new(vec!["demo".to_owned()]), device: &mut device, stop: &stop };
         let line: Box<dyn Line> = Box::new(pty.into_line());
         let recorded = record(vec![("pty:demo".to_owned(), line)], &options, &stop, &mut watcher);
         watcher.progress.finish();
         device.end();
         server.stop();
-        let recorded = recorded?;
+        let recorded = keep_on_failure(recorded, &directory)?;
         let summary = recorded.summary();
         print(&render(&summary))?;
-        eprintln!(
-            "phasemeter: the run is in {}; the server's own log of its delays is server.jsonl",
-            directory.display()
-        );
+        say(format_args!("the run is in {}; the server's own log of its delays is server.jsonl", directory.display()));
         fail_if_a_line_failed(&recorded)?;
         Ok(exit_code(&summary))
     }

@@ -67,7 +67,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let plan = plan::load(&args.plan)?;
     let load = Load::new(&args.target, args.model.as_deref())?;
-    let output = open_output(&args.output, args.baud).with_context(|| format!("cannot open the output {}", args.output))?;
+    let output = open_output(&args.output, args.baud).context("cannot open the output")?;
     let stopper = load.stopper();
     let at_end_of_stdin = stopper.clone();
     interrupt::watch(move || stopper.stop())?;
@@ -93,7 +93,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         (u64::from(outcome.skipped_reports), "telemetry reports were left out: the line is slower than they come"),
     ] {
         if count > 0 {
-            eprintln!("phasemeter: {count} {what}");
+            super::say(format_args!("{count} {what}"));
         }
     }
     Ok(if outcome.cancelled { ExitCode::from(super::INCOMPLETE) } else { ExitCode::SUCCESS })
@@ -105,20 +105,20 @@ struct PrintHook;
 impl PrintHook {
     fn print(event: &str, phase: &PhaseStats) {
         let counts = &phase.counts;
-        eprintln!(
-            "phasemeter: {} {event}: sent {}, completed {}, errors {}, in flight {}",
+        super::say(format_args!(
+            "{} {event}: sent {}, completed {}, errors {}, in flight {}",
             phase.kind,
             counts.sent,
             counts.completed,
             counts.errors,
             counts.in_flight()
-        );
+        ));
     }
 }
 
 impl PhaseHook for PrintHook {
     fn on_phase_start(&mut self, phase: &PhaseStats, _: Nanos) {
-        eprintln!("phasemeter: {} started", phase.kind);
+        super::say(format_args!("{} started", phase.kind));
     }
 
     fn on_phase_timeout(&mut self, phase: &PhaseStats, _: Nanos) {

@@ -52,7 +52,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("phasemeter: {error:#}");
+            say(message(&error));
             ExitCode::from(FAILED)
         }
     }
@@ -61,6 +61,25 @@ pub fn main() -> ExitCode {
 /// Whoever read our output has seen enough: `phasemeter report DIR | head`.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<StdoutError>().is_some_and(|error| error.0.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// An error with its causes in one line; a cause that its parent has quoted is not told twice.
+fn message(error: &anyhow::Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if message.is_empty() {
+            message = cause;
+        } else if !message.ends_with(&cause) {
+            message = format!("{message}: {cause}");
+        }
+    }
+    message
+}
+
+/// Tells the user on standard error. If nobody reads that any more, the work goes on.
+fn say(what: impl std::fmt::Display) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "phasemeter: {what}");
 }
 
 /// Standard output could not be written.

@@ -12,7 +12,7 @@ use phasemeter_core::summary::Percentile;
 
 use crate::record::Watcher;
 use crate::run::{Run, SourceState};
-use crate::session::Note;
+use crate::session::{Note, printable};
 
 pub(super) struct Progress {
     names: Vec<String>,
@@ -58,7 +58,7 @@ impl Progress {
         match &self.lines {
             // Fails if standard error is gone, and then nobody reads it.
             Some(lines) => drop(lines.all.println(text)),
-            None => eprintln!("{text}"),
+            None => super::say(text),
         }
     }
 
@@ -124,9 +124,4 @@ impl Watcher for Progress {
             self.show(number, source);
         }
     }
-}
-
-/// A device's text must not control the terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }

@@ -1,14 +1,14 @@
 //! `phasemeter record`: telemetry from any number of sources into a run directory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 
 use super::{interrupt, progress::Progress, run_directory};
 use crate::capture::EndKind;
-use crate::record::{RecordOptions, record};
+use crate::record::{RecordError, RecordOptions, record};
 use crate::report::render;
 use crate::run::Run;
 use crate::source::{DEFAULT_BAUD, SourceSpec};
@@ -54,12 +54,15 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut lines = Vec::new();
-    for source in &args.sources {
+    for (index, source) in args.sources.iter().enumerate() {
+        if args.sources[..index].contains(source) {
+            bail!("{source} is given twice; a source is one device");
+        }
         let spec = SourceSpec::parse(source, args.baud)?.with_reconnect(args.reconnect);
         let identity = spec.identity();
         let line = spec.open()?;
         if let Some(address) = line.local_addr() {
-            eprintln!("phasemeter: waiting for a device to connect to {address}");
+            super::say(format_args!("waiting for a device to connect to {address}"));
         }
         lines.push((identity, line));
     }
@@ -71,12 +74,20 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut progress = Progress::new(names);
     let recorded = record(lines, &options, &stop, &mut progress);
     progress.finish();
-    let recorded = recorded?;
+    let recorded = keep_on_failure(recorded, &directory)?;
     let summary = recorded.summary();
     super::print(&render(&summary))?;
-    eprintln!("phasemeter: the run is in {}", directory.display());
+    super::say(format_args!("the run is in {}", directory.display()));
     fail_if_a_line_failed(&recorded)?;
     Ok(super::exit_code(&summary))
+}
+
+/// Says where the data is that was captured before a recording failed.
+pub(super) fn keep_on_failure(recorded: Result<Run, RecordError>, directory: &Path) -> anyhow::Result<Run> {
+    recorded.with_context(|| {
+        let place = directory.display();
+        format!("recording failed, and what was captured is safe: `phasemeter replay {place}` makes its report")
+    })
 }
 
 /// A line that broke before its device was done is an input/output error, though the report was written.

@@ -28,7 +28,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let capture = run_directory::capture_of(&args.capture)?;
     let replayed = run::replay(&capture)?;
     if let Some(damage) = &replayed.damage {
-        eprintln!("phasemeter: {damage}");
+        super::say(damage);
     }
     let directory = match &args.out {
         Some(out) => out.clone(),
@@ -37,7 +37,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(&directory)
         .with_context(|| format!("cannot make the directory {}", directory.display()))?;
     let summary = replayed.run.summary();
-    run::write_artifacts(&directory, &summary)?;
     super::print(&crate::report::render(&summary))?;
+    run::write_artifacts(&directory, &summary)?;
     Ok(super::exit_code(&summary))
 }

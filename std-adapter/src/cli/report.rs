@@ -27,7 +27,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let replayed = run::replay(&run_directory::capture_of(&args.run)?)?;
     if let Some(damage) = &replayed.damage {
-        eprintln!("phasemeter: {damage}");
+        super::say(damage);
     }
     let summary = replayed.run.summary();
     let text = if args.json {

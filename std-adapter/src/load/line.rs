@@ -36,11 +36,6 @@ impl LineWriter {
         Self { pieces: Some(pieces), written, busy: false }
     }
 
-    /// Whether everything that was written is with the system.
-    pub(super) fn is_idle(&self) -> bool {
-        !self.busy
-    }
-
     /// Closes the line once the last piece was written.
     pub(super) fn close(&mut self) -> io::Result<()> {
         self.pieces = None;

@@ -10,6 +10,7 @@ mod line;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use embedded_io::WriteReady;
 use phasemeter_core::hook::PhaseHook;
 use phasemeter_core::meter::Ticket;
 use phasemeter_core::plan::{Arrival, Workload};
@@ -29,6 +30,8 @@ const BUCKETS: usize = 512;
 const QUEUE_BYTES: usize = 16 * 1024;
 /// Connections opened before an open-loop phase starts.
 const WARM_CONNECTIONS: usize = 16;
+/// How long to wait for room on the line; it tells when there is, and a lost word must not matter.
+const LINE_RETRY: Nanos = Nanos::from_millis(20);
 /// How long the line may take for what is left at the end.
 const LINE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -228,7 +231,7 @@ impl<H: PhaseHook> Driver<'_, H> {
                     if self.reporter.is_phase_reported() {
                         self.runner.next_phase();
                     } else {
-                        self.wait_until(self.reporter.next_due());
+                        self.wait_until(now.saturating_add(LINE_RETRY));
                     }
                 }
                 Step::Finished => return self.finish(),
@@ -239,15 +242,19 @@ impl<H: PhaseHook> Driver<'_, H> {
     fn finish(&mut self) -> Result<LoadOutcome, LoadError> {
         let cancelled = self.runner.is_cancelled();
         let deadline = Instant::now() + LINE_PATIENCE;
-        let run = self.runner.meter().stats().index.saturating_add(1);
-        while !(self.reporter.is_run_reported() && self.queue.is_empty() && self.line.is_idle()) {
+        let phases = self.runner.meter().stats().index.saturating_add(1);
+        loop {
+            let now = self.now();
+            self.reporter.finish(now, phases, cancelled, &mut self.queue);
+            self.queue.drain(&mut self.line)?;
+            let delivered = self.reporter.is_run_reported() && self.queue.is_empty();
+            if delivered && self.line.write_ready().map_err(LoadError::Line)? {
+                break;
+            }
             if Instant::now() >= deadline {
                 return Err(LoadError::LineStuck);
             }
-            let now = self.now();
-            self.reporter.finish(now, run, cancelled, &mut self.queue);
-            self.queue.drain(&mut self.line)?;
-            self.wait_until(now.saturating_add(Nanos::from_millis(20)));
+            self.wait_until(now.saturating_add(LINE_RETRY));
         }
         self.line.close().map_err(LoadError::Line)?;
         Ok(LoadOutcome { cancelled, skipped_reports: self.reporter.skipped(), failures: self.failures })

@@ -28,9 +28,11 @@ pub struct RunInfo {
 
 /// Merges the sessions, each with the name of its source, into one summary.
 pub fn summarize(run: &RunInfo, sessions: &[(String, &Session)]) -> Summary {
-    let devices: Vec<_> = sessions.iter().map(|(source, session)| device(source, session)).collect();
+    let mut devices: Vec<_> = sessions.iter().map(|(source, session)| device(source, session)).collect();
+    let of_devices = [same_ids(&mut devices), different_plans(&devices)];
     let phases = phases(sessions, &devices);
     let partial_reason = partial_reason(run, &devices);
+    let warnings = of_devices.into_iter().flatten().chain(phases.iter().filter_map(late_generator)).collect();
     let mut plans: Vec<_> = devices.iter().map(|device| device.plan_hash.clone()).collect();
     plans.dedup();
     Summary {
@@ -41,6 +43,7 @@ pub fn summarize(run: &RunInfo, sessions: &[(String, &Session)]) -> Summary {
             complete: partial_reason.is_none(),
             partial_reason,
             plan_hash: if plans.len() == 1 { plans.pop().flatten() } else { None },
+            warnings,
         },
         coverage: coverage(sessions, &devices, &phases),
         devices,
@@ -80,10 +83,46 @@ fn device(source: &str, session: &Session) -> DeviceSummary {
     }
 }
 
+/// Two devices of one name are told apart by their sources.
+fn same_ids(devices: &mut [DeviceSummary]) -> Option<String> {
+    let ids: Vec<_> = devices.iter().map(|device| device.id.clone()).collect();
+    let mut warning = None;
+    for device in devices {
+        if ids.iter().filter(|id| **id == device.id).count() > 1 {
+            warning = Some(format!("several devices call themselves {}: each is named with its source", device.id));
+            device.id = format!("{} ({})", device.id, device.source);
+        }
+    }
+    warning
+}
+
+fn different_plans(devices: &[DeviceSummary]) -> Option<String> {
+    let mut plans: Vec<_> = devices.iter().filter_map(|device| device.plan_hash.as_deref()).collect();
+    plans.dedup();
+    (plans.len() > 1).then(|| "the devices run different plans, and \"all devices\" mixes them".to_owned())
+}
+
+/// A load generator that was late by more than a tenth of what it measured was a part of what it measured.
+fn late_generator(phase: &PhaseSummary) -> Option<String> {
+    let p99 = |metric: &str| phase.metrics.get(metric)?.percentiles.get("p99")?.value;
+    let (lag, service) = (p99("schedule_lag")?, p99("service_time")?);
+    let device = phase.device.as_ref()?;
+    (lag > service / 10.0).then(|| {
+        format!(
+            "{} on {device}: the load generator was late, schedule lag p99 {lag:.3} ms: service times include a \
+             part of its own delay",
+            phase.phase
+        )
+    })
+}
+
 fn coverage(sessions: &[(String, &Session)], devices: &[DeviceSummary], phases: &[PhaseSummary]) -> Coverage {
     let of_all_devices = phases.iter().filter(|phase| phase.device.is_none());
     let mut coverage = Coverage {
-        samples: of_all_devices.fold(CoverageCounts::covering(0, 0), |sum, phase| sum.and(phase.coverage)),
+        samples: CoverageCounts::sum(
+            of_all_devices.map(|phase| phase.coverage),
+            sessions.iter().all(|(_, session)| session.saw_every_end()),
+        ),
         gaps: Vec::new(),
         lost_frames: 0,
         crc_errors: 0,
@@ -102,7 +141,7 @@ fn coverage(sessions: &[(String, &Session)], devices: &[DeviceSummary], phases: 
         }));
         coverage.lost_frames += session.lost_frames();
         coverage.crc_errors += errors.crc_errors;
-        coverage.resets += session.boots().len().saturating_sub(1) as u64;
+        coverage.resets += session.resets();
         coverage.device_dropped += session.boots().iter().map(|boot| u64::from(boot.skipped)).sum::<u64>();
         let line = &mut coverage.line;
         line.frames += session.frames();
@@ -118,13 +157,16 @@ fn coverage(sessions: &[(String, &Session)], devices: &[DeviceSummary], phases: 
 
 impl CoverageCounts {
     #[expect(clippy::cast_precision_loss, reason = "a ratio for display; equality is decided on the counts")]
-    fn covering(observed: u64, expected: u64) -> Self {
+    fn covering(observed: u64, expected: u64, is_final: bool) -> Self {
         let ratio = if observed == expected { 1.0 } else { observed as f64 / expected as f64 };
-        Self { observed, expected, ratio }
+        Self { observed, expected, ratio: is_final.then_some(ratio) }
     }
 
-    fn and(self, other: Self) -> Self {
-        Self::covering(self.observed.saturating_add(other.observed), self.expected.saturating_add(other.expected))
+    fn sum(parts: impl Iterator<Item = Self>, is_final: bool) -> Self {
+        let (observed, expected) = parts.fold((0_u64, 0_u64), |(observed, expected), part| {
+            (observed.saturating_add(part.observed), expected.saturating_add(part.expected))
+        });
+        Self::covering(observed, expected, is_final)
     }
 }
 
@@ -174,19 +216,20 @@ impl Merged {
         let counts = self.sum.counts();
         let complete = self.sum.is_complete();
         let mut metrics = BTreeMap::new();
-        let mut coverage = CoverageCounts::covering(0, 0);
         for metric in Metric::ALL {
             let (histogram, expected) = (self.sum.histogram(metric), self.expected[metric]);
-            coverage = coverage.and(CoverageCounts::covering(histogram.count(), expected));
             if expected > 0 {
                 metrics.insert(metric.name().to_owned(), metric_summary(histogram, expected));
             }
         }
+        let samples = metrics.values().map(|metric| CoverageCounts::covering(metric.count, metric.expected, complete));
+        let coverage = CoverageCounts::sum(samples, complete);
         let sent = self.state >= PhaseState::SendingComplete;
         PhaseSummary {
             phase: kind.to_owned(),
             instance,
             device,
+            parts: self.sum.parts(),
             state: self.state.name().to_owned(),
             timed_out: self.timed_out,
             cancelled: self.cancelled,
@@ -195,6 +238,7 @@ impl Merged {
                 completed: counts.completed,
                 errors: counts.errors,
                 cancelled: counts.cancelled,
+                unsent: counts.unsent,
                 in_flight: counts.in_flight(),
             },
             durations: DurationsSummary {

@@ -35,6 +35,8 @@ pub struct RunSummary {
     pub partial_reason: Option<String>,
     /// Names the plan's content; `None` if no device told, or they run different plans.
     pub plan_hash: Option<String>,
+    /// What a reader of the numbers has to know, a sentence each.
+    pub warnings: Vec<String>,
 }
 
 /// Observed of expected samples.
@@ -44,8 +46,8 @@ pub struct CoverageCounts {
     pub observed: u64,
     /// Samples that the devices told of.
     pub expected: u64,
-    /// Observed of expected; 1 if none are expected.
-    pub ratio: f64,
+    /// Observed of expected; `None` if what is expected is not known, because no end was seen.
+    pub ratio: Option<f64>,
 }
 
 /// How much of the run was observed, and what the lines lost.
@@ -130,7 +132,9 @@ pub struct PhaseSummary {
     pub instance: u32,
     /// The device; `None` for all of them together.
     pub device: Option<String>,
-    /// `created`, `started`, `sending_complete` or `complete`: of several devices, the least advanced.
+    /// How many parts were merged: one, unless devices are merged or the device was reset.
+    pub parts: u32,
+    /// `created`, `started`, `sending_complete` or `complete`: of several parts, the least advanced.
     pub state: String,
     /// Whether the grace period ran out on any device.
     pub timed_out: bool,
@@ -161,6 +165,8 @@ pub struct PhaseCountsSummary {
     pub errors: u64,
     /// Requests given up.
     pub cancelled: u64,
+    /// Requests that were due when sending ended and had not been sent.
+    pub unsent: u64,
     /// Requests that neither came back nor were given up.
     pub in_flight: u64,
 }

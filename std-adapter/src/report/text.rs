@@ -17,13 +17,17 @@ pub fn render(summary: &Summary) -> String {
         }
     }
     text.push('\n');
-    text.push_str(
-        "Times in ms. A percentile is shown with the half-width of the interval that is proven to contain the true\n\
-         nearest-rank order statistic. \"-\": too few samples for it. Response time counts from the intended send,\n\
-         service time from the actual one; the schedule lag lies between them.\n",
-    );
+    text.push_str(LEGEND);
     text
 }
+
+const LEGEND: &str = "\
+Times in ms. The true nearest-rank percentile of the samples lies within ±: that is the histogram's resolution, and says
+nothing of how a longer run would differ. \"*\": fewer than ten samples lie beyond. \"-\": too few samples for it.
+Response time counts from the intended send, service time from the actual one; the schedule lag lies between them.
+Failed, cancelled and unsent requests have no latency. Throughput is successful requests over the total duration;
+success is successful of all that ended, cancelled ones included. Inter token latency is the mean gap of each response.
+";
 
 fn head(text: &mut String, summary: &Summary) {
     let run = &summary.run;
@@ -39,11 +43,14 @@ fn head(text: &mut String, summary: &Summary) {
         let firmware = device.firmware.as_deref().unwrap_or("firmware unknown");
         let _ = writeln!(text, "device {}   {firmware}   boots {}   from {}", device.id, device.boots, device.source);
     }
+    for warning in &run.warnings {
+        let _ = writeln!(text, "WARNING: {warning}");
+    }
     let coverage = &summary.coverage;
     let _ = writeln!(
         text,
         "coverage {}   {} of {} samples   lost frames {}   crc errors {}   resets {}   left out by devices {}",
-        percent(coverage.samples.ratio),
+        observed(coverage.samples.ratio),
         coverage.samples.observed,
         coverage.samples.expected,
         coverage.lost_frames,
@@ -67,7 +74,10 @@ fn head(text: &mut String, summary: &Summary) {
 
 fn phase(text: &mut String, phase: &PhaseSummary) {
     let instance = if phase.instance > 0 { format!(" #{}", phase.instance + 1) } else { String::new() };
-    let device = phase.device.as_deref().map_or_else(|| "all devices".to_owned(), |id| format!("device {id}"));
+    let mut device = phase.device.as_deref().map_or_else(|| "all devices".to_owned(), |id| format!("device {id}"));
+    if phase.device.is_some() && phase.parts > 1 {
+        let _ = write!(device, ", {} boots merged", phase.parts);
+    }
     let mut state = phase.state.replace('_', " ");
     if phase.timed_out {
         state.push_str(", timed out");
@@ -79,8 +89,8 @@ fn phase(text: &mut String, phase: &PhaseSummary) {
     let counts = &phase.counts;
     let _ = writeln!(
         text,
-        "   requests    sent {}   completed {}   errors {}   cancelled {}   in flight {}",
-        counts.sent, counts.completed, counts.errors, counts.cancelled, counts.in_flight,
+        "   requests    sent {}   completed {}   errors {}   cancelled {}   in flight {}   unsent {}",
+        counts.sent, counts.completed, counts.errors, counts.cancelled, counts.in_flight, counts.unsent,
     );
     let _ = writeln!(
         text,
@@ -94,8 +104,18 @@ fn phase(text: &mut String, phase: &PhaseSummary) {
         "   durations   sending {}   total {}   coverage {}",
         seconds(phase.durations.sending_s),
         seconds(phase.durations.total_s),
-        percent(phase.coverage.ratio),
+        observed(phase.coverage.ratio),
     );
+    let successful = counts.completed.saturating_sub(counts.errors);
+    let intended = counts.sent.saturating_add(counts.unsent);
+    if phase.state != "complete" {
+        let _ = writeln!(text, "   NOTE        not seen to its end: counts and metrics are of different moments");
+    } else if successful < intended {
+        let _ = writeln!(
+            text,
+            "   NOTE        latencies cover {successful} of {intended} intended requests; the others failed, were cancelled or never sent"
+        );
+    }
     if !phase.metrics.is_empty() {
         table(text, phase);
     }
@@ -103,6 +123,8 @@ fn phase(text: &mut String, phase: &PhaseSummary) {
 
 const LABEL: usize = 10;
 const COLUMN: usize = 21;
+/// A percentile with fewer samples beyond it is marked.
+const FEW: u128 = 10;
 
 /// One column a metric, one row a statistic.
 fn table(text: &mut String, phase: &PhaseSummary) {
@@ -116,7 +138,14 @@ fn table(text: &mut String, phase: &PhaseSummary) {
     row(text, "stdev", of_all(|metric| exact(metric.stdev)));
     for percentile in phasemeter_core::summary::STANDARD {
         let name = percentile.to_string();
-        row(text, &name, metrics.iter().map(|(_, metric)| bounded(metric.percentiles.get(&name))));
+        row(
+            text,
+            &name,
+            metrics.iter().map(|(_, metric)| {
+                let few = u128::from(metric.count) * u128::from(1_000_000 - percentile.ppm()) < FEW * 1_000_000;
+                bounded(metric.percentiles.get(&name), few)
+            }),
+        );
     }
     row(text, "max", of_all(|metric| exact(metric.max)));
     row(text, "error ≤", of_all(|metric| format!("{:.2} %", metric.relative_error * 100.0)));
@@ -137,10 +166,13 @@ fn exact(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), number)
 }
 
-fn bounded(percentile: Option<&PercentileSummary>) -> String {
+fn bounded(percentile: Option<&PercentileSummary>, few: bool) -> String {
     match percentile {
         Some(PercentileSummary { value: Some(value), lower: Some(lower), upper: Some(upper), .. }) => {
-            format!("{} ±{}", number(*value), number((upper - value).max(value - lower)))
+            let half_width = (upper - value).max(value - lower);
+            // Rounded up, so that what is proven stays so.
+            let half_width = if half_width == 0.0 { "0".to_owned() } else { number((half_width * 1e3).ceil() / 1e3) };
+            format!("{} ±{half_width}{}", number(*value), if few { "*" } else { "" })
         }
         _ => "-".to_owned(),
     }
@@ -154,4 +186,9 @@ fn number(value: f64) -> String {
 /// Rounded down, so that only all is shown as 100 %.
 fn percent(ratio: f64) -> String {
     format!("{} %", (ratio * 1e4).floor() / 100.0)
+}
+
+/// Coverage that is known, as a percentage.
+fn observed(ratio: Option<f64>) -> String {
+    ratio.map_or_else(|| "unknown".to_owned(), percent)
 }

@@ -7,9 +7,10 @@ use phasemeter_core::phase::{PhaseState, PhaseStats};
 use phasemeter_core::telemetry::{Finished, Frame, Hello, MetricTotals, PhaseReport};
 
 use super::mirror::Mirror;
+use super::printable;
 
-/// More phases than any plan has: what a hostile device can make the host keep is bounded.
-const MAX_PHASES: usize = 256;
+/// As many phases as a plan file can have: what a hostile device can make the host keep is bounded.
+const MAX_PHASES: usize = crate::plan::MAX_PHASES;
 
 /// Who a device said it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,10 +35,14 @@ pub struct PhaseRecord {
 }
 
 impl PhaseRecord {
+    /// Whether the phase is over.
+    pub fn is_over(&self) -> bool {
+        self.stats.is_some_and(|stats| stats.state == PhaseState::Complete)
+    }
+
     /// Whether the phase is over, and every sample that it told of is in a whole snapshot.
     pub fn is_whole(&self) -> bool {
-        self.stats.is_some_and(|stats| stats.state == PhaseState::Complete)
-            && self.metrics.iter().all(|(_, mirror)| mirror.observed() == mirror.expected())
+        self.is_over() && self.metrics.iter().all(|(_, mirror)| mirror.observed() == mirror.expected())
     }
 }
 
@@ -83,12 +88,17 @@ impl Boot {
         }
     }
 
+    pub(super) fn saw_every_end(&self) -> bool {
+        self.finished
+            .is_some_and(|run| (0..run.phases).all(|index| self.phases.get(&index).is_some_and(PhaseRecord::is_over)))
+    }
+
     /// Every phase that the run has, whole; `Err` says what is missing.
     pub(super) fn check_whole(&self) -> Result<(), String> {
         let phases = match (&self.finished, &self.info) {
             (Some(finished), _) => finished.phases,
             (None, Some(_)) => return Err("it did not finish".into()),
-            (None, None) => return Err("it never introduced itself".into()),
+            (None, None) => return Err("it never introduced itself, and did not finish".into()),
         };
         for index in 0..phases {
             match self.phases.get(&index) {
@@ -103,12 +113,21 @@ impl Boot {
         }
     }
 
+    /// A later boot has begun.
+    pub(super) fn close(&mut self) {
+        for record in self.phases.values_mut() {
+            for (_, mirror) in record.metrics.iter_mut() {
+                mirror.close();
+            }
+        }
+    }
+
     fn take_hello(&mut self, hello: &Hello<'_>) {
         self.id = Some(hello.boot_id);
         self.skipped = self.skipped.max(hello.skipped);
         self.info = Some(DeviceInfo {
-            device_id: hello.device_id.to_owned(),
-            firmware: format!("{} {}", hello.firmware, hello.firmware_version),
+            device_id: printable(hello.device_id),
+            firmware: printable(&format!("{} {}", hello.firmware, hello.firmware_version)),
             plan_hash: hello.plan_hash,
             phases: hello.phases,
         });
@@ -116,7 +135,7 @@ impl Boot {
 
     fn take_report(&mut self, report: &PhaseReport) -> bool {
         self.skipped = self.skipped.max(report.skipped);
-        if !report.stats.counts.is_consistent() {
+        if !is_possible(report) {
             return false;
         }
         let Some(record) = self.record(report.stats.index) else { return false };
@@ -138,4 +157,14 @@ impl Boot {
         }
         Some(self.phases.entry(phase).or_default())
     }
+}
+
+/// Counts that add up, times in order, and no more samples than requests.
+fn is_possible(report: &PhaseReport) -> bool {
+    let stats = &report.stats;
+    let times = [stats.started_at, stats.sending_complete_at, stats.completed_at];
+    stats.counts.is_consistent()
+        && times.iter().flatten().is_sorted()
+        && times.is_sorted_by_key(Option::is_none)
+        && report.samples.iter().all(|samples| *samples <= stats.counts.sent)
 }

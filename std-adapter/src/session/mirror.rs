@@ -61,7 +61,8 @@ impl Mirror {
         }
         let counts = self.counts.iter().map(|(&index, &count)| (index, count));
         let Ok(whole) = HostHistogram::from_parts(totals, counts) else { return false };
-        self.whole = Some(Box::new(whole));
+        // A histogram takes 32 KB here; one without samples takes none.
+        self.whole = (totals.count > 0).then(|| Box::new(whole));
         true
     }
 
@@ -83,6 +84,11 @@ impl Mirror {
     /// How many samples there are, as far as any frame told.
     pub fn expected(&self) -> u64 {
         self.expected
+    }
+
+    /// Nothing more will come: only the last whole snapshot is kept.
+    pub(super) fn close(&mut self) {
+        self.counts = BTreeMap::new();
     }
 
     fn lower_scale(&mut self, scale: i8) {

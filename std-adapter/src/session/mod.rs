@@ -15,8 +15,8 @@ pub use mirror::{HostHistogram, Mirror};
 const RECEIVER_BYTES: usize = 1024;
 /// Of more gaps than these only the number of lost frames is kept.
 const MAX_GAPS: usize = 1_000;
-/// A device that resets more often has its last boot overwritten.
-const MAX_BOOTS: usize = 64;
+/// Of a device that resets more often, the boots in the middle are forgotten.
+const MAX_BOOTS: usize = 16;
 
 /// A stretch of frames that did not arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +73,7 @@ pub struct Session {
     lost_frames: u64,
     errors: LineErrors,
     frames: u64,
+    resets: u64,
 }
 
 impl Session {
@@ -108,6 +109,11 @@ impl Session {
         &self.boots
     }
 
+    /// How often the device started anew in mid-run.
+    pub fn resets(&self) -> u64 {
+        self.resets
+    }
+
     /// The stretches of frames that did not arrive: the first thousand.
     pub fn gaps(&self) -> &[Gap] {
         &self.gaps
@@ -138,6 +144,11 @@ impl Session {
         self.boots.iter().rev().find_map(|boot| boot.info.as_ref())
     }
 
+    /// Whether every phase of the run was seen to its end, with all samples or not.
+    pub fn saw_every_end(&self) -> bool {
+        self.boots.last().is_some_and(Boot::saw_every_end)
+    }
+
     /// The phase that was told of last, with its record.
     pub fn current_phase(&self) -> Option<&PhaseRecord> {
         self.boots.last()?.phases.values().next_back()
@@ -149,9 +160,9 @@ impl Session {
     /// What is missing, in words.
     pub fn check_whole(&self) -> Result<(), String> {
         match self.boots.as_slice() {
-            [] => Err("no frame was received".into()),
+            [] => Err("no frame was received: is it the right source, at the right baud rate?".into()),
             [boot] => boot.check_whole(),
-            boots => Err(format!("it was reset {} times in mid-run", boots.len() - 1)),
+            _ => Err(format!("it was reset in mid-run, {} in all", times(self.resets))),
         }
     }
 
@@ -165,6 +176,10 @@ impl Session {
         if self.is_new_boot(boot_id, envelope.sequence, uptime) {
             if !self.boots.is_empty() {
                 note(Note::Reset);
+            }
+            if let Some(ended) = self.boots.last_mut() {
+                self.resets += 1;
+                ended.close();
             }
             if self.boots.len() == MAX_BOOTS {
                 self.boots.pop();
@@ -189,7 +204,7 @@ impl Session {
         let uptime_ns = uptime.unwrap_or(boot.last_uptime);
         if frames > 0 {
             let gap = Gap { boot: boot_index, first_sequence: boot.next_sequence, frames, uptime_ns };
-            self.lost_frames += u64::from(frames);
+            self.lost_frames = self.lost_frames.saturating_add(u64::from(frames));
             if self.gaps.len() < MAX_GAPS {
                 self.gaps.push(gap);
             }
@@ -221,6 +236,17 @@ impl Session {
         };
         first(count, note, || error.to_string());
     }
+}
+
+fn times(count: u64) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
+}
+
+/// What a device or a user wrote, with nothing in it that controls a terminal or turns the order of characters.
+pub fn printable(text: &str) -> String {
+    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_harmful = |c: char| turns(c) || (c.is_control() && c != '\t');
+    text.chars().map(|c| if is_harmful(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// Counts, and tells of the first.
