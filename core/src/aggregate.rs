@@ -21,6 +21,7 @@ pub enum Timing {
 
 /// The sum of many parts: `N` buckets of width `C` for each metric.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Aggregate<const N: usize, C: Counter = u64> {
     timing: Timing,
     parts: u32,

@@ -67,6 +67,7 @@ impl fmt::Display for Metric {
 
 /// One of something for each metric.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct PerMetric<T>(pub [T; METRICS]);
 
 impl<T> PerMetric<T> {
@@ -159,6 +160,7 @@ impl Ticket {
 
 /// One histogram, and which 32nds of its storage changed since they were last reported.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 struct Tracked<const N: usize> {
     histogram: LatencyHistogram<N>,
     changed: u32,
@@ -194,6 +196,7 @@ pub(crate) struct MetricView<'a> {
 ///
 /// The size is dominated by the buckets: `20 · N` bytes, 10 KB at `N` = 512.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Meter<const N: usize> {
     phase: Phase,
     metrics: PerMetric<Tracked<N>>,

@@ -58,6 +58,7 @@ pub struct PhaseCounts {
     /// Requests given up before they came back.
     pub cancelled: u64,
     /// Requests that were due when sending ended and had not been sent: an open-loop schedule that was not kept.
+    /// Counted up to 1,024, which then means at least as many.
     pub unsent: u64,
 }
 

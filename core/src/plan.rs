@@ -192,6 +192,7 @@ pub struct RunPlan<const P: usize> {
 impl<const P: usize> RunPlan<P> {
     /// A run without phases. `seed` makes its random arrivals repeatable.
     pub const fn new(seed: u64) -> Self {
+        const { assert!(P <= u16::MAX as usize, "a phase's place in its run is a u16") };
         Self { seed, phases: Vec::new() }
     }
 

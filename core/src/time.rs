@@ -128,10 +128,18 @@ impl<F: FnMut() -> u32, const HZ: u32> Clock for TickClock<F, HZ> {
     }
 }
 
+#[cfg(feature = "defmt")]
+impl<F, const HZ: u32> defmt::Format for TickClock<F, HZ> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "TickClock {{ now: {} }}", Nanos(self.now));
+    }
+}
+
 /// A clock that stands still until it is told to move: for tests of time-dependent code, ours and yours.
 ///
 /// A shared reference to it is a [`Clock`] as well, so that a test can keep it at hand while the code under test reads it.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct MockClock(Cell<u64>);
 
 impl MockClock {

@@ -4,13 +4,13 @@
 //!
 //! | module | what it owns |
 //! |---|---|
+//! | [`plan`] | plan files: YAML to [`phasemeter_core::plan`] |
 //! | [`source`] | where bytes come from: serial ports, ptys, sockets, files |
 //! | [`capture`] | the append-only file that every byte goes to first |
 //! | [`session`] | one device's line: frames, boots, phases, histograms, and what was lost |
 //! | [`report`] | the summary of a run, as JSON and as text |
 //! | [`run`] | capture records to summary: the same for a live recording and for a replay |
 //! | [`record`] | many sources into one capture, until their runs are over |
-//! | [`plan`] | plan files: YAML to [`phasemeter_core::plan`] |
 //! | [`load`] | the load generator for Linux boards: core's runner, real HTTP |
 //! | [`mock`] | a server with known delays to measure against |
 //! | [`cli`] | the `phasemeter` command |
@@ -28,13 +28,13 @@
 //! # Ok::<(), phasemeter::capture::CaptureError>(())
 //! ```
 
+pub mod plan;
 pub mod source;
 pub mod capture;
 pub mod session;
 pub mod report;
 pub mod run;
 pub mod record;
-pub mod plan;
 pub mod load;
 pub mod mock;
 pub mod cli;

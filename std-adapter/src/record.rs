@@ -77,14 +77,19 @@ pub fn record(
     let (sender, events) = sync_channel(QUEUED_READS);
     let stop_readers = Arc::new(AtomicBool::new(false));
     let mut readers = Vec::new();
-    for (number, (identity, line)) in (0..).zip(lines) {
+    let (identities, lines): (Vec<_>, Vec<_>) = lines.into_iter().unzip();
+    for (number, identity) in (0..=u16::MAX).zip(identities) {
         let at_ns = recording.nanos(Instant::now());
         recording.append(&Record::Source { source: number, identity: identity.into(), at_ns }, watcher)?;
+    }
+    for (number, line) in (0..=u16::MAX).zip(lines) {
         readers.push(SourceReader::spawn(line, number, sender.clone(), Arc::clone(&stop_readers)));
     }
     drop(sender);
     let ended = recording.run(&events, options.max_duration, stop, watcher);
     stop_readers.store(true, Ordering::Relaxed);
+    // What was read already is not lost.
+    let ended = events.try_iter().try_for_each(|event| recording.take(event, watcher)).and(ended);
     drop(events);
     for reader in readers {
         // A reader looks at the flag at least every tenth of a second; one that panicked has nothing more to give.
@@ -111,17 +116,20 @@ impl Recording {
     ) -> Result<EndReason, CaptureError> {
         let (mut frames, mut last_frame, mut over_since) = (0, Instant::now(), None);
         loop {
+            let is_over = self.run.is_over();
             if stop.load(Ordering::Relaxed) {
-                return Ok(EndReason::Interrupted);
+                return Ok(if is_over { EndReason::Finished } else { EndReason::Interrupted });
             }
             if max_duration.is_some_and(|max| self.start.elapsed() >= max) {
-                return Ok(EndReason::TimedOut);
+                return Ok(if is_over { EndReason::Finished } else { EndReason::TimedOut });
             }
-            if self.run.is_over() {
+            if is_over {
                 let since: Instant = *over_since.get_or_insert_with(Instant::now);
                 if last_frame.elapsed() >= LINGER || since.elapsed() >= LINGER_AT_MOST {
                     return Ok(EndReason::Finished);
                 }
+            } else {
+                over_since = None;
             }
             match events.recv_timeout(TICK) {
                 Ok(event) => {
@@ -160,6 +168,12 @@ impl Recording {
 
     fn finish(mut self, reason: EndReason, watcher: &mut impl Watcher) -> Result<Run, CaptureError> {
         let at_ns = self.nanos(Instant::now());
+        for source in 0..u16::try_from(self.run.sources().len()).unwrap_or(u16::MAX) {
+            if self.run.sources().get(usize::from(source)).is_some_and(|state| state.ended.is_none()) {
+                let reason = Cow::Borrowed("recording ended");
+                self.append(&Record::SourceEnd { source, at_ns, kind: EndKind::Stopped, reason }, watcher)?;
+            }
+        }
         self.append(&Record::End { at_ns, reason }, watcher)?;
         self.capture.finish()?;
         watcher.tick(&self.run);

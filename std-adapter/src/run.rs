@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::capture::{CaptureError, CaptureReader, EndKind, EndReason, Record};
-use crate::report::{RunInfo, Summary, render, summarize};
+use crate::report::{Observed, RunInfo, Summary, render, summarize};
 use crate::session::{Note, Session, printable};
 
 /// The capture's name in a run directory.
@@ -24,6 +24,16 @@ pub struct SourceState {
     pub session: Session,
     /// How it ended, and why.
     pub ended: Option<(EndKind, String)>,
+}
+
+impl SourceState {
+    fn observed(&self) -> Observed<'_> {
+        let failure = match &self.ended {
+            Some((EndKind::Error, reason)) => Some(reason.as_str()),
+            _ => None,
+        };
+        Observed { source: &self.identity, session: &self.session, failure }
+    }
 }
 
 /// A run as far as its records were applied.
@@ -47,7 +57,7 @@ impl Run {
     pub fn apply(&mut self, record: &Record<'_>, mut note: impl FnMut(u16, Note)) {
         match record {
             Record::Start { run_id, unix_ns, .. } => {
-                self.id = run_id.to_string();
+                self.id = printable(run_id);
                 self.started_unix_ns = *unix_ns;
             }
             Record::Source { source, identity, .. } if usize::from(*source) == self.sources.len() => {
@@ -94,8 +104,8 @@ impl Run {
             started_unix_ns: self.started_unix_ns,
             interrupted: interrupted.map(str::to_owned),
         };
-        let sessions: Vec<_> = self.sources.iter().map(|source| (source.identity.clone(), &source.session)).collect();
-        summarize(&info, &sessions)
+        let observed: Vec<_> = self.sources.iter().map(SourceState::observed).collect();
+        summarize(&info, &observed)
     }
 }
 

@@ -163,7 +163,7 @@ impl Device {
             }
         }
         while !(reporter.is_run_reported() && queue.is_empty()) {
-            reporter.finish(clock.now(), 2, false, &mut queue);
+            reporter.finish(clock.now(), &runner, &mut queue);
             drain(&mut queue);
             clock.advance(Nanos::from_millis(1));
         }

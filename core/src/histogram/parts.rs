@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use super::record::NO_QUICK_RANGE;
 use super::{Counter, Histogram, HistogramView, LatencyHistogram, MAX_SCALE, MIN_SCALE, Totals, grid, moments};
 
 /// Why totals and bucket counts are not those of a histogram.
@@ -81,6 +82,7 @@ impl<B: ?Sized> Histogram<B> {
         self.sum = totals.sum;
         self.sum_of_squares = totals.sum_of_squares;
         self.saturation = totals.saturation;
+        (self.quick_min, self.quick_max) = NO_QUICK_RANGE;
         Ok(())
     }
 

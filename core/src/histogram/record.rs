@@ -2,6 +2,9 @@
 
 use super::{Counter, Histogram, HistogramView, Saturation, Totals, grid};
 
+/// No value is quick to record: right at any time, and the next one finds out which are.
+pub(super) const NO_QUICK_RANGE: (u64, u64) = (u64::MAX, 0);
+
 /// What recording one value changed in the storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Touched {
@@ -30,37 +33,34 @@ impl<C: Counter> HistogramView<C> {
         }
     }
 
-    /// Counts a value and tells what changed.
+    /// Counts a value and tells what changed. Nothing is written before all is known to fit.
     #[inline]
     pub(crate) fn record_slot(&mut self, value: u64) -> Touched {
-        let index = grid::index(value) >> self.shift;
-        let slot = self.slot(index);
-        if value != 0
-            && self.in_window(index)
+        if value < self.quick_min || value > self.quick_max {
+            return self.add(value, 1);
+        }
+        let slot = self.slot(grid::index(value) >> self.shift);
+        if let Some(squares) = self.sum_of_squares.checked_add(square(value))
             && let Some(bucket) = self.slots.get_mut(slot)
             && let Some(more) = bucket.successor()
         {
+            self.sum_of_squares = squares;
+            self.sum = self.sum.wrapping_add(u128::from(value));
+            self.count = self.count.wrapping_add(1);
             *bucket = more;
-            if value <= self.min {
-                (self.min, self.min_exact) = (value, true);
-            }
-            if value >= self.max {
-                (self.max, self.max_exact) = (value, true);
-            }
-            self.add_sums(1, u128::from(value), square(value));
             return Touched::Slot(slot);
         }
         self.add(value, 1)
     }
 
-    /// The general way: zeros, values outside the window, and whatever saturates.
+    /// The general way: zeros, new extremes, and whatever saturates.
     #[inline(never)]
     fn add(&mut self, value: u64, times: u64) -> Touched {
         let touched = if value == 0 {
             Touched::Zero
         } else {
             let index = grid::index(value);
-            let rescaled = self.cover(0, index, index);
+            let rescaled = !self.in_window(index >> self.shift) && self.cover(0, index, index);
             let slot = self.slot(index >> self.shift);
             self.add_at(slot, times);
             if rescaled { Touched::Rescaled } else { Touched::Slot(slot) }
@@ -146,9 +146,24 @@ impl<B: ?Sized> Histogram<B> {
         let max = (self.max, self.max_exact).max((other.max, other.max_exact));
         (self.min, self.min_exact) = (min.0, !min.1);
         (self.max, self.max_exact) = max;
+        self.set_quick_range();
     }
 
-    #[inline]
+    /// Finds the values that need not take the general way: not zero, in the window, and no news for the extremes.
+    ///
+    /// More values and coarser buckets leave them what they are.
+    fn set_quick_range(&mut self) {
+        (self.quick_min, self.quick_max) = match self.window() {
+            // One by one, the rest of the count lasts for centuries: only the general way looks for its end.
+            Some((lo, _)) if self.count <= u64::MAX / 2 => {
+                let min = if self.zero > 0 { grid::bounds(self.shift, lo).0 } else { self.min };
+                // A bound becomes exact when it is recorded itself, which is news.
+                (min.saturating_add(u64::from(!self.min_exact)), self.max.saturating_sub(u64::from(!self.max_exact)))
+            }
+            _ => NO_QUICK_RANGE,
+        };
+    }
+
     fn add_sums(&mut self, count: u64, sum: u128, squares: u128) {
         let (counts, over) = self.count.overflowing_add(count);
         let (sums, sum_over) = self.sum.overflowing_add(sum);

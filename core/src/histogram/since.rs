@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use super::record::NO_QUICK_RANGE;
 use super::{Counter, HistogramView, LatencyHistogram, grid};
 
 /// Why there is no interval between two histograms.
@@ -77,6 +78,7 @@ impl<C: Counter> HistogramView<C> {
             return None;
         }
         self.trim();
+        (self.quick_min, self.quick_max) = NO_QUICK_RANGE;
         self.count = self.count.checked_sub(earlier.count)?;
         self.zero = self.zero.checked_sub(earlier.zero)?;
         self.sum = self.sum.checked_sub(earlier.sum)?;

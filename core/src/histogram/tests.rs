@@ -76,6 +76,22 @@ fn assert_sound<C: Counter, const N: usize>(histogram: &LatencyHistogram<N, C>) 
     // Outside the window, storage is empty: growing it later finds no old counts.
     let stored: u64 = histogram.slots.iter().fold(0, |sum, slot| sum.saturating_add(slot.get()));
     assert_eq!(stored, histogram.counts().fold(0, u64::saturating_add));
+    assert_quick_range_is_sound(histogram);
+}
+
+/// What goes the short way must be in the window, leave the extremes and their exactness, and not overflow the count.
+fn assert_quick_range_is_sound<C: Counter, const N: usize>(histogram: &LatencyHistogram<N, C>) {
+    let (min, max) = (histogram.quick_min, histogram.quick_max);
+    if min > max {
+        return;
+    }
+    assert!(min > 0 && histogram.count() <= u64::MAX / 2);
+    assert!(histogram.min() <= Some(min) && histogram.max() >= Some(max));
+    for end in [min, max] {
+        assert!(histogram.in_window(grid::index(end) >> histogram.shift));
+        assert!(histogram.min_exact || end != histogram.min);
+        assert!(histogram.max_exact || end != histogram.max);
+    }
 }
 
 fn assert_quantiles_bound<const N: usize>(values: &[u64]) {
@@ -194,6 +210,11 @@ proptest! {
         }
         let interval = later.since(&earlier).unwrap();
         assert_sound(&interval);
+        let mut grown = interval.clone();
+        for value in before.iter().chain(&after) {
+            grown.record(*value);
+            assert_quick_range_is_sound(&grown);
+        }
         prop_assert_eq!(bytes(&merged(&earlier, &interval)), bytes(&later));
         prop_assert_eq!(bytes(&merged(&interval, &earlier)), bytes(&later));
         let exact = small(&after);

@@ -31,7 +31,7 @@ const PROGRESS_EVERY: Nanos = Nanos::from_secs(1);
 pub enum Step {
     /// Send a request of the current phase's workload, now.
     Send(Ticket),
-    /// Nothing is due before this time, unless a request finishes first. [`Nanos::MAX`] waits for that alone.
+    /// Nothing is due before this time, unless a request finishes first.
     WaitUntil(Nanos),
     /// The phase is complete and its counts and histograms are final. Report them, then call [`Runner::next_phase`].
     /// Requests that are still open were given up: close their connections.
@@ -68,6 +68,7 @@ impl core::error::Error for RunnerError {}
 ///
 /// `N` is the capacity of each histogram, `P` that of the plan.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Runner<const N: usize, const P: usize, H = ()> {
     plan: RunPlan<P>,
     hook: H,
@@ -124,7 +125,8 @@ impl<const N: usize, const P: usize, H: PhaseHook> Runner<N, P, H> {
 
     /// Tells what to do next. `ready` says whether the driver can take a request now: has a free connection.
     ///
-    /// The cost is a few comparisons; constant, whatever the plan.
+    /// The cost is a few comparisons, whatever the plan; once a phase, when sending ends, it grows with the number of
+    /// requests that are overdue, and stops at a thousand.
     pub fn poll(&mut self, now: Nanos, ready: bool) -> Step {
         let Some(plan) = self.plan.phases().get(usize::from(self.index)) else { return Step::Finished };
         if self.finished {
@@ -158,8 +160,10 @@ impl<const N: usize, const P: usize, H: PhaseHook> Runner<N, P, H> {
 
     /// Takes a request back whose last byte came, or which failed or was given up, at `end`.
     ///
+    /// A ticket is finished once: the runner keeps no list of them, so a second time is counted if others are in flight.
+    ///
     /// # Errors
-    /// [`PhaseError::NotInFlight`] if its phase gave it up already; nothing is counted twice.
+    /// [`PhaseError::NotInFlight`] if its phase gave it up already.
     pub fn finish(&mut self, ticket: &Ticket, end: Nanos, outcome: Outcome) -> Result<(), PhaseError> {
         self.meter.finish(ticket, end, outcome)
     }
@@ -230,7 +234,7 @@ impl<const N: usize, const P: usize, H: PhaseHook> Runner<N, P, H> {
     fn leave_unsent(&mut self, end: Nanos, stop: Stop) {
         let sent = self.meter.stats().counts.sent;
         let left = stop.requests.map_or(u64::MAX, |requests| requests.saturating_sub(sent));
-        let overdue = self.schedule.overdue(end).min(left);
+        let overdue = self.schedule.overdue(end, left);
         self.advance(|phase| phase.leave_unsent(overdue));
     }
 

@@ -7,10 +7,11 @@ use crate::time::Nanos;
 const NANOS_PER_KILOSECOND: u64 = 1_000_000_000_000;
 
 /// A schedule that is so far behind was not kept; how far exactly is not worth the time.
-const MOST_OVERDUE: u64 = 1 << 16;
+const MOST_OVERDUE: u64 = 1 << 10;
 
 /// The arrivals of one phase.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Schedule {
     arrival: Arrival,
     next: Nanos,
@@ -53,15 +54,15 @@ impl Schedule {
         self.next = self.next.saturating_add(gap);
     }
 
-    /// How many requests are due before `end` and were not sent. The schedule is used up by it.
+    /// How many requests are due before `end` and were not sent, up to `limit`. The schedule is used up by it.
     ///
     /// The cost grows with their number; from [`MOST_OVERDUE`] on they are not counted further.
-    pub(super) fn overdue(&mut self, end: Nanos) -> u64 {
+    pub(super) fn overdue(&mut self, end: Nanos, limit: u64) -> u64 {
         if let Arrival::ClosedLoop { .. } = self.arrival {
             return 0;
         }
-        let mut overdue = 0;
-        while self.next < end && overdue < MOST_OVERDUE {
+        let (mut overdue, limit) = (0, limit.min(MOST_OVERDUE));
+        while self.next < end && overdue < limit {
             self.advance();
             overdue += 1;
         }
@@ -89,6 +90,7 @@ impl Schedule {
 ///
 /// Source: Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 struct SplitMix64(u64);
 
 impl SplitMix64 {

@@ -114,6 +114,7 @@ fn unstuff(segment: &mut [u8]) -> Option<usize> {
 
 /// What came over the line.
 #[derive(Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[expect(clippy::large_enum_variant, reason = "there is no heap for a frame, and a receiver gives one at a time")]
 #[non_exhaustive]
 pub enum Received<'a> {
@@ -131,6 +132,7 @@ pub enum Received<'a> {
 ///
 /// `N` bounds the longest frame that is taken; [`MAX_ENCODED`](super::MAX_ENCODED) takes all of this version.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Receiver<const N: usize>(Deframer<N>);
 
 impl<const N: usize> Receiver<N> {

@@ -3,6 +3,7 @@
 /// What the line held up to a delimiter, or up to the end of the receiver's buffer.
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Segment<'a> {
     /// The whole of what stood between two delimiters; it may be a frame.
     Whole(&'a mut [u8]),
@@ -13,6 +14,7 @@ pub enum Segment<'a> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum State {
     /// Since the last delimiter everything is in the buffer.
     Collecting,
@@ -27,6 +29,7 @@ enum State {
 /// After more bytes than fit, it discards up to the next delimiter: the tail of an over-long frame is never given as
 /// a segment. It never panics and never allocates; each byte costs a few instructions.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Deframer<const N: usize> {
     buffer: [u8; N],
     length: usize,

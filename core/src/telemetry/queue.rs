@@ -34,6 +34,7 @@ impl<E: fmt::Debug + fmt::Display> core::error::Error for DrainError<E> {}
 /// Putting a frame in never waits: it fits or it does not. At least [`MAX_ENCODED`] bytes are needed for every frame
 /// to fit at some time; room for a whole snapshot, 1 or 2 KB, lets snapshots be whole in mid-phase as well.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TxQueue<const Q: usize> {
     ring: [u8; Q],
     start: usize,

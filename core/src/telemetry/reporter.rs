@@ -56,12 +56,16 @@ impl Default for ReporterConfig {
     }
 }
 
+/// When to look again for room for what could not be reported.
+const RETRY_EVERY: Nanos = Nanos::from_millis(10);
+
 /// Turns the live phase into frames, at its own pace: the load never waits for the line.
 ///
 /// Call [`Reporter::poll`] after every [`Runner::poll`]. A report that is due and does not fit in the queue is counted
 /// and left out; the next one says the same and more. Only at the end of a phase does anything have to be sent:
 /// call [`Runner::next_phase`] once [`Reporter::is_phase_reported`], and stop once [`Reporter::is_run_reported`].
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Reporter<'a> {
     identity: Identity<'a>,
     config: ReporterConfig,
@@ -112,7 +116,7 @@ impl<'a> Reporter<'a> {
         self.skipped
     }
 
-    /// When the next report is due, if nothing happens before.
+    /// When the next report is due, if nothing happens before: always later than the last poll.
     pub fn next_due(&self) -> Nanos {
         self.next_hello.min(self.next_report).min(self.next_snapshot)
     }
@@ -152,6 +156,8 @@ impl<'a> Reporter<'a> {
             }
             // A transition is news: it is reported as soon as there is room, and nothing of the phase goes before it.
             if stats.state == PhaseState::Created || !line.push(report(runner.meter(), self.skipped)) {
+                self.next_report = self.next_report.max(now.saturating_add(RETRY_EVERY));
+                self.next_snapshot = self.next_snapshot.max(now.saturating_add(RETRY_EVERY));
                 return;
             }
             self.reported = Some(seen);
@@ -163,7 +169,10 @@ impl<'a> Reporter<'a> {
             }
         }
         match stats.state {
-            PhaseState::Complete => self.finals(now, runner.meter_mut(), queue),
+            PhaseState::Complete => {
+                self.next_snapshot = self.next_snapshot.max(now.saturating_add(RETRY_EVERY));
+                self.finals(now, runner.meter_mut(), queue);
+            }
             PhaseState::Started | PhaseState::SendingComplete if now >= self.next_snapshot => {
                 self.next_snapshot = now.saturating_add(self.config.snapshot_every);
                 if self.metrics_done == METRICS {
@@ -182,8 +191,16 @@ impl<'a> Reporter<'a> {
     }
 
     /// Says that the run is over, once its last phase was reported; poll it until [`Reporter::is_run_reported`].
-    pub fn finish<const Q: usize>(&mut self, now: Nanos, phases: u16, cancelled: bool, queue: &mut TxQueue<Q>) {
-        let frame = Frame::Finished(Finished { phases, cancelled, skipped: self.skipped });
+    pub fn finish<const N: usize, const P: usize, const Q: usize, H: PhaseHook>(
+        &mut self,
+        now: Nanos,
+        runner: &Runner<N, P, H>,
+        queue: &mut TxQueue<Q>,
+    ) {
+        let stats = runner.meter().stats();
+        // A run that was cancelled between two phases did not run the second.
+        let phases = stats.index.saturating_add(u16::from(stats.state != PhaseState::Created));
+        let frame = Frame::Finished(Finished { phases, cancelled: runner.is_cancelled(), skipped: self.skipped });
         let mut line = Line { sequence: &mut self.sequence, now, queue };
         while self.finished_left > 0 && line.push(frame.clone()) {
             self.finished_left -= 1;

@@ -18,6 +18,7 @@ const MAX_RUN_HEADER: usize = 6;
 /// The line may be full at any frame, and samples may be recorded before there is room again. What changes meanwhile
 /// is marked anew, for the next snapshot.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Progress {
     /// Which 32nds of the storage this snapshot sends; `None` between snapshots.
     pending: Option<u32>,

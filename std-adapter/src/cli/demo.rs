@@ -45,7 +45,7 @@ mod unix {
     use crate::source::Line;
     use crate::source::unix::Pty;
 
-    /// The demo's phases take 13 s; a machine that is far too slow still gets a report in time.
+    /// The demo's phases take 15 s; a machine that is far too slow still gets a report in time.
     const MAX_DURATION: Duration = Duration::from_secs(27);
 
     fn plan(seed: u64) -> String {

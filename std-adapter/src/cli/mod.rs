@@ -13,6 +13,7 @@ mod run_directory;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
 
 /// Exit code of a usage or input/output error.
@@ -21,8 +22,8 @@ const FAILED: u8 = 2;
 const INCOMPLETE: u8 = 3;
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 passed, 1 a threshold failed, 2 usage or I/O error,
-3 incomplete: some of the run was not observed, 4 incomparable.";
+Exit codes: 0 all was observed, 2 usage or I/O error, 3 incomplete: some of the
+run was not observed. 1 and 4 are reserved for thresholds and comparisons.";
 
 /// Records load-test telemetry and reports latency percentiles that carry their own error bound.
 #[derive(Debug, Parser)]
@@ -50,17 +51,11 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(code) => code,
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             say(message(&error));
             ExitCode::from(FAILED)
         }
     }
-}
-
-/// Whoever read our output has seen enough: `phasemeter report DIR | head`.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<StdoutError>().is_some_and(|error| error.0.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// An error with its causes in one line; a cause that its parent has quoted is not told twice.
@@ -82,16 +77,16 @@ fn say(what: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "phasemeter: {what}");
 }
 
-/// Standard output could not be written.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write to standard output: {0}")]
-struct StdoutError(std::io::Error);
-
-/// Writes to standard output.
-fn print(text: &str) -> Result<(), StdoutError> {
+/// Writes to standard output. Whoever closed it has seen enough: `phasemeter report DIR | head`.
+fn print(text: &str) -> anyhow::Result<()> {
     use std::io::Write;
     let mut stdout = std::io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(StdoutError)
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The exit code of a command whose result is this run.

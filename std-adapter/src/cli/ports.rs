@@ -1,7 +1,6 @@
 //! `phasemeter ports`: the serial ports of this machine.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -26,7 +25,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     found.sort_by(|a, b| a.port_name.cmp(&b.port_name));
     let list = List::new(&found);
     let text = if args.json { serde_json::to_string_pretty(&list)? + "\n" } else { list.text() };
-    std::io::stdout().write_all(text.as_bytes())?;
+    super::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -37,7 +37,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(&directory)
         .with_context(|| format!("cannot make the directory {}", directory.display()))?;
     let summary = replayed.run.summary();
+    let written = run::write_artifacts(&directory, &summary);
     super::print(&crate::report::render(&summary))?;
-    run::write_artifacts(&directory, &summary)?;
+    written?;
     Ok(super::exit_code(&summary))
 }

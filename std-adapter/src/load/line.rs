@@ -7,6 +7,9 @@ use embedded_io::{ErrorType, Write, WriteReady};
 
 use super::Event;
 
+/// Small enough that a slow line is seen to move: half a second at 9,600 baud.
+const MAX_PIECE: usize = 512;
+
 /// Takes one piece at a time; ready again once the system has taken it.
 #[derive(Debug)]
 pub(super) struct LineWriter {
@@ -74,10 +77,11 @@ impl WriteReady for LineWriter {
 impl Write for LineWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let pieces = self.pieces.as_ref().ok_or_else(gone)?;
-        match pieces.try_send(bytes.to_vec()) {
+        let piece = bytes.get(..MAX_PIECE).unwrap_or(bytes);
+        match pieces.try_send(piece.to_vec()) {
             Ok(()) => {
                 self.busy = true;
-                Ok(bytes.len())
+                Ok(piece.len())
             }
             Err(TrySendError::Full(_)) => Err(io::ErrorKind::WouldBlock.into()),
             Err(TrySendError::Disconnected(_)) => Err(gone()),

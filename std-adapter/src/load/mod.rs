@@ -30,9 +30,11 @@ const BUCKETS: usize = 512;
 const QUEUE_BYTES: usize = 16 * 1024;
 /// Connections opened before an open-loop phase starts.
 const WARM_CONNECTIONS: usize = 16;
+/// How long to wait for them.
+const WARM_PATIENCE: Duration = Duration::from_secs(2);
 /// How long to wait for room on the line; it tells when there is, and a lost word must not matter.
 const LINE_RETRY: Nanos = Nanos::from_millis(20);
-/// How long the line may take for what is left at the end.
+/// How long the line may take nothing while the run has to wait for it: between phases and at the end.
 const LINE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How to run a plan.
@@ -172,13 +174,17 @@ impl Load {
             firmware_version: env!("CARGO_PKG_VERSION"),
             clock_hz: 1_000_000_000,
         };
-        runtime.block_on(self.client.warm(warm_connections(&plan, options.max_in_flight)));
+        let connections = warm_connections(&plan, options.max_in_flight);
+        // A target that does not even refuse is met again, and reported, by the first request.
+        let warm = async { tokio::time::timeout(WARM_PATIENCE, self.client.warm(connections)).await };
+        let _ = runtime.block_on(warm);
         let line = LineWriter::spawn(output, self.sender.clone());
         let mut driver = Driver {
             runner: Runner::new(plan, hook)?,
             reporter: Reporter::new(identity, options.reporter),
             queue: TxQueue::new(),
             line,
+            line_took: Instant::now(),
             requests: JoinSet::new(),
             failures: Failures::default(),
             load: self,
@@ -209,6 +215,8 @@ struct Driver<'a, H> {
     reporter: Reporter<'a>,
     queue: TxQueue<QUEUE_BYTES>,
     line: LineWriter,
+    /// When the line last took something, or was not needed to.
+    line_took: Instant,
     requests: JoinSet<()>,
     failures: Failures,
     max_in_flight: usize,
@@ -222,16 +230,20 @@ impl<H: PhaseHook> Driver<'_, H> {
             let ready = self.runner.meter().stats().counts.in_flight() < self.max_in_flight as u64;
             let step = self.runner.poll(now, ready);
             self.reporter.poll(now, &mut self.runner, &mut self.queue);
-            self.queue.drain(&mut self.line)?;
+            self.drain()?;
             match step {
                 Step::Send(ticket) => self.send(ticket),
-                Step::WaitUntil(due) => self.wait_until(due.min(self.reporter.next_due())),
+                Step::WaitUntil(due) => {
+                    // The load goes on while the line is stuck.
+                    self.line_took = Instant::now();
+                    self.wait_until(due.min(self.reporter.next_due()));
+                }
                 Step::PhaseEnded => {
                     self.requests.abort_all();
                     if self.reporter.is_phase_reported() {
                         self.runner.next_phase();
                     } else {
-                        self.wait_until(now.saturating_add(LINE_RETRY));
+                        self.wait_for_line()?;
                     }
                 }
                 Step::Finished => return self.finish(),
@@ -240,24 +252,35 @@ impl<H: PhaseHook> Driver<'_, H> {
     }
 
     fn finish(&mut self) -> Result<LoadOutcome, LoadError> {
-        let cancelled = self.runner.is_cancelled();
-        let deadline = Instant::now() + LINE_PATIENCE;
-        let phases = self.runner.meter().stats().index.saturating_add(1);
         loop {
             let now = self.now();
-            self.reporter.finish(now, phases, cancelled, &mut self.queue);
-            self.queue.drain(&mut self.line)?;
+            self.reporter.finish(now, &self.runner, &mut self.queue);
+            self.drain()?;
             let delivered = self.reporter.is_run_reported() && self.queue.is_empty();
             if delivered && self.line.write_ready().map_err(LoadError::Line)? {
                 break;
             }
-            if Instant::now() >= deadline {
-                return Err(LoadError::LineStuck);
-            }
-            self.wait_until(now.saturating_add(LINE_RETRY));
+            self.wait_for_line()?;
         }
         self.line.close().map_err(LoadError::Line)?;
+        let cancelled = self.runner.is_cancelled();
         Ok(LoadOutcome { cancelled, skipped_reports: self.reporter.skipped(), failures: self.failures })
+    }
+
+    fn drain(&mut self) -> Result<(), LoadError> {
+        if self.queue.drain(&mut self.line)? > 0 {
+            self.line_took = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// Nothing can be done before the line takes something, and its patience has an end.
+    fn wait_for_line(&mut self) -> Result<(), LoadError> {
+        if self.line_took.elapsed() >= LINE_PATIENCE {
+            return Err(LoadError::LineStuck);
+        }
+        self.wait_until(self.now().saturating_add(LINE_RETRY));
+        Ok(())
     }
 
     fn send(&mut self, ticket: Ticket) {
@@ -270,8 +293,8 @@ impl<H: PhaseHook> Driver<'_, H> {
                     Workload::Chat { prompt_tokens, output_tokens } => {
                         client.chat(*prompt_tokens, *output_tokens).await
                     }
-                    // A workload of a newer core: nothing is sent, and the request counts as an error.
-                    _ => client.get("").await,
+                    // A workload of a newer core, which a plan file cannot name.
+                    _ => return,
                 };
                 // Nobody takes it if the run has ended.
                 let _ = sender.send(Event::Exchanged(ticket, exchange));

@@ -26,11 +26,22 @@ pub struct RunInfo {
     pub interrupted: Option<String>,
 }
 
-/// Merges the sessions, each with the name of its source, into one summary.
-pub fn summarize(run: &RunInfo, sessions: &[(String, &Session)]) -> Summary {
-    let mut devices: Vec<_> = sessions.iter().map(|(source, session)| device(source, session)).collect();
+/// One source of a run, as far as it was observed.
+#[derive(Clone, Copy, Debug)]
+pub struct Observed<'a> {
+    /// Names the source.
+    pub source: &'a str,
+    /// What it told.
+    pub session: &'a Session,
+    /// Why reading it failed, if it did.
+    pub failure: Option<&'a str>,
+}
+
+/// Merges what was observed of all sources into one summary.
+pub fn summarize(run: &RunInfo, sources: &[Observed<'_>]) -> Summary {
+    let mut devices: Vec<_> = sources.iter().map(device).collect();
     let of_devices = [same_ids(&mut devices), different_plans(&devices)];
-    let phases = phases(sessions, &devices);
+    let phases = phases(sources, &devices);
     let partial_reason = partial_reason(run, &devices);
     let warnings = of_devices.into_iter().flatten().chain(phases.iter().filter_map(late_generator)).collect();
     let mut plans: Vec<_> = devices.iter().map(|device| device.plan_hash.clone()).collect();
@@ -45,7 +56,7 @@ pub fn summarize(run: &RunInfo, sessions: &[(String, &Session)]) -> Summary {
             plan_hash: if plans.len() == 1 { plans.pop().flatten() } else { None },
             warnings,
         },
-        coverage: coverage(sessions, &devices, &phases),
+        coverage: coverage(sources, &devices, &phases),
         devices,
         phases,
     }
@@ -69,14 +80,18 @@ fn partial_reason(run: &RunInfo, devices: &[DeviceSummary]) -> Option<String> {
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
-fn device(source: &str, session: &Session) -> DeviceSummary {
+fn device(observed: &Observed<'_>) -> DeviceSummary {
+    let Observed { source, session, failure } = *observed;
     let info = session.info();
-    let partial_reason = session.check_whole().err();
+    let partial_reason = session.check_whole().err().map(|reason| match failure {
+        Some(failure) => format!("{reason} ({failure})"),
+        None => reason,
+    });
     DeviceSummary {
         id: info.map_or_else(|| source.to_owned(), |info| info.device_id.clone()),
         source: source.to_owned(),
         firmware: info.map(|info| info.firmware.clone()),
-        boots: session.boots().len(),
+        boots: if session.boots().is_empty() { 0 } else { session.resets() + 1 },
         plan_hash: info.map(|info| format!("{:016x}", info.plan_hash)),
         complete: partial_reason.is_none(),
         partial_reason,
@@ -116,12 +131,12 @@ fn late_generator(phase: &PhaseSummary) -> Option<String> {
     })
 }
 
-fn coverage(sessions: &[(String, &Session)], devices: &[DeviceSummary], phases: &[PhaseSummary]) -> Coverage {
+fn coverage(sources: &[Observed<'_>], devices: &[DeviceSummary], phases: &[PhaseSummary]) -> Coverage {
     let of_all_devices = phases.iter().filter(|phase| phase.device.is_none());
     let mut coverage = Coverage {
         samples: CoverageCounts::sum(
             of_all_devices.map(|phase| phase.coverage),
-            sessions.iter().all(|(_, session)| session.saw_every_end()),
+            sources.iter().all(|source| source.session.saw_every_end()),
         ),
         gaps: Vec::new(),
         lost_frames: 0,
@@ -130,7 +145,7 @@ fn coverage(sessions: &[(String, &Session)], devices: &[DeviceSummary], phases: 
         device_dropped: 0,
         line: LineSummary::default(),
     };
-    for ((_, session), device) in sessions.iter().zip(devices) {
+    for (Observed { session, .. }, device) in sources.iter().zip(devices) {
         let errors = session.errors();
         coverage.gaps.extend(session.gaps().iter().map(|gap| GapSummary {
             device: device.id.clone(),
@@ -257,10 +272,10 @@ impl Merged {
 type PhaseKey = (usize, &'static str, u32);
 
 /// The summaries of each phase: all devices together first, then each, in the order in which a run has its phases.
-fn phases(sessions: &[(String, &Session)], devices: &[DeviceSummary]) -> Vec<PhaseSummary> {
+fn phases(sources: &[Observed<'_>], devices: &[DeviceSummary]) -> Vec<PhaseSummary> {
     // The place of a phase among those of its device orders the phases of different devices as well.
     let mut by_phase: BTreeMap<PhaseKey, Vec<(usize, Merged)>> = BTreeMap::new();
-    for (device, (_, session)) in sessions.iter().enumerate() {
+    for (device, Observed { session, .. }) in sources.iter().enumerate() {
         for (key, merged) in phases_of_device(session) {
             by_phase.entry(key).or_default().push((device, merged));
         }

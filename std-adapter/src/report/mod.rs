@@ -7,7 +7,7 @@ mod model;
 mod build;
 mod text;
 
-pub use build::{RunInfo, summarize};
+pub use build::{Observed, RunInfo, summarize};
 pub use model::{
     Coverage, CoverageCounts, DeviceSummary, DurationsSummary, GapSummary, LineSummary, MetricSummary,
     PercentileSummary, PhaseCountsSummary, PhaseSummary, RunSummary, SCHEMA, Summary,

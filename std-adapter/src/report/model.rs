@@ -114,7 +114,7 @@ pub struct DeviceSummary {
     /// The firmware's name and version, once told.
     pub firmware: Option<String>,
     /// How often it booted during the run.
-    pub boots: usize,
+    pub boots: u64,
     /// Names the content of its plan, once told.
     pub plan_hash: Option<String>,
     /// Whether its run was received whole.

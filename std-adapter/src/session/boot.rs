@@ -96,6 +96,7 @@ impl Boot {
     /// Every phase that the run has, whole; `Err` says what is missing.
     pub(super) fn check_whole(&self) -> Result<(), String> {
         let phases = match (&self.finished, &self.info) {
+            (Some(Finished { cancelled: true, .. }), _) => return Err("its run was cancelled".into()),
             (Some(finished), _) => finished.phases,
             (None, Some(_)) => return Err("it did not finish".into()),
             (None, None) => return Err("it never introduced itself, and did not finish".into()),
@@ -107,10 +108,7 @@ impl Boot {
                 Some(_) => {}
             }
         }
-        match self.finished {
-            Some(Finished { cancelled: true, .. }) => Err("its run was cancelled".into()),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     /// A later boot has begun.
@@ -166,5 +164,6 @@ fn is_possible(report: &PhaseReport) -> bool {
     stats.counts.is_consistent()
         && times.iter().flatten().is_sorted()
         && times.is_sorted_by_key(Option::is_none)
+        && times.iter().flatten().count() == stats.state as usize
         && report.samples.iter().all(|samples| *samples <= stats.counts.sent)
 }

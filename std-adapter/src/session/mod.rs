@@ -146,7 +146,7 @@ impl Session {
 
     /// Whether every phase of the run was seen to its end, with all samples or not.
     pub fn saw_every_end(&self) -> bool {
-        self.boots.last().is_some_and(Boot::saw_every_end)
+        self.resets < MAX_BOOTS as u64 && !self.boots.is_empty() && self.boots.iter().all(Boot::saw_every_end)
     }
 
     /// The phase that was told of last, with its record.
@@ -160,6 +160,9 @@ impl Session {
     /// What is missing, in words.
     pub fn check_whole(&self) -> Result<(), String> {
         match self.boots.as_slice() {
+            [] if self.errors.newer_version > 0 => {
+                Err("all its frames are of a newer protocol version: use a newer phasemeter".into())
+            }
             [] => Err("no frame was received: is it the right source, at the right baud rate?".into()),
             [boot] => boot.check_whole(),
             _ => Err(format!("it was reset in mid-run, {} in all", times(self.resets))),

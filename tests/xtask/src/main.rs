@@ -9,6 +9,12 @@ mod toolchain;
 mod generated;
 mod table;
 
+mod baseline;
+mod probe;
+mod size;
+mod insns;
+mod bench;
+
 mod test;
 
 use std::process::ExitCode;
@@ -40,12 +46,37 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Measure the flash that the core takes on Cortex-M0 and M4, and show that no panic is reachable in it
+    Size {
+        /// Write the baseline instead of comparing with it
+        #[arg(long, conflicts_with = "prove")]
+        update: bool,
+        /// Show that the check for panics finds one, instead of measuring
+        #[arg(long)]
+        prove: bool,
+    },
+    /// Measure the histogram beside its peers and print tables: time, instructions, bytes, error, wire
+    Bench {
+        /// Fewer latencies and no criterion: noisier times, in a few seconds once built
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Count executed instructions and used stack
+    Insns {
+        /// Write the baselines instead of comparing with them
+        #[arg(long)]
+        update: bool,
+    },
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Task::Test => test::run(),
         Task::Table { check } => table(check),
+        Task::Size { prove: true, .. } => size::prove(),
+        Task::Size { update, .. } => size::run(update),
+        Task::Bench { quick } => bench::run(quick),
+        Task::Insns { update } => insns::run(update),
     };
     if let Err(error) = result {
         eprintln!("error: {error:#}");

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::command::{cargo, run as run_command};
 use crate::toolchain::{self, Toolchain};
+use crate::{insns, size};
 
 /// What `phasemeter-core` must build for: a core without compare-and-swap, one with an FPU, and RISC-V.
 const BARE_METAL: [&str; 3] = ["thumbv6m-none-eabi", "thumbv7em-none-eabihf", "riscv32imac-unknown-none-elf"];
@@ -19,7 +20,8 @@ pub(crate) fn run() -> Result<()> {
 
     steps.run("format", || {
         toolchain::ensure_component("fmt", "rustfmt")?;
-        run_cargo(&["fmt", "--all", "--check"])
+        run_cargo(&["fmt", "--all", "--check"])?;
+        run_cargo(&["fmt", "--manifest-path", "tests/probe/Cargo.toml", "--check"])
     })?;
     steps.run("generated files", || crate::table(true))?;
     steps.run("lints", || {
@@ -42,6 +44,11 @@ pub(crate) fn run() -> Result<()> {
             Ok(())
         })?;
     }
+    steps.run("flash and panics", || {
+        size::run(false)?;
+        size::prove()
+    })?;
+    steps.run("instructions", insns::run_quick)?;
     steps.run("packages", || run_cargo(&["package", "-p", "phasemeter-core", "-p", "phasemeter", "--allow-dirty"]))?;
 
     steps.finish();

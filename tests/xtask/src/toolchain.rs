@@ -18,7 +18,9 @@ const CHOICE: &str = "PHASEMETER_TOOLCHAIN";
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 /// Debian 12 has a current compiler under these names in its security suite.
-const DEBIAN_PACKAGES: [&str; 4] = ["ca-certificates", "rustc-web", "cargo-web", "rust-web-src"];
+const DEBIAN_PACKAGES: [&str; 5] = ["ca-certificates", "rustc-web", "cargo-web", "rust-web-src", "lld-22"];
+/// Debian's compiler comes without the `rust-lld` that links images.
+const DEBIAN_LINKER: &str = "ld.lld-22";
 
 /// How to build for a bare-metal target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,12 +72,30 @@ impl Toolchain {
                 let mut command = program(DEBIAN_CARGO);
                 // Without RUSTC, cargo would find rustup's compiler first; build-std is not stable yet.
                 command.env("RUSTC", DEBIAN_RUSTC).env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=core");
+                command.env(linker_variable(target), DEBIAN_LINKER);
                 command
             }
         };
         command.args([subcommand, "--target", target]);
         command
     }
+
+    /// The compiler and its version, as it says itself.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub(crate) fn compiler(self) -> Result<String> {
+        let rustc = match self {
+            Self::Installed => env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()),
+            Self::Debian => DEBIAN_RUSTC.into(),
+        };
+        output(program(rustc).arg("--version"))
+    }
+}
+
+/// The variable in which cargo takes the linker for `target`.
+fn linker_variable(target: &str) -> String {
+    format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_"))
 }
 
 /// Which toolchains may be used.
@@ -111,6 +131,34 @@ pub(crate) fn ensure_component(subcommand: &str, component: &str) -> Result<()> 
         .with_context(|| format!("`cargo {subcommand}` is missing; install {component} for the compiler in use"))
 }
 
+/// Makes sure that there is a program `name`, which Debian has in `package`; as root it is installed.
+///
+/// # Errors
+/// When it is not there and cannot be installed.
+pub(crate) fn ensure_program(name: &str, package: &str) -> Result<()> {
+    let is_there = || output(program(name).arg("--version")).is_ok();
+    if is_there() {
+        return Ok(());
+    }
+    install_debian(&[package]).with_context(|| format!("`{name}` is missing and has to be installed"))?;
+    if !is_there() {
+        bail!("{package} was installed, yet `{name} --version` does not work");
+    }
+    Ok(())
+}
+
+/// Installs Debian packages.
+fn install_debian(packages: &[&str]) -> Result<()> {
+    if !Path::new("/usr/bin/apt-get").exists() {
+        bail!("this is not Debian");
+    }
+    if output(program("id").arg("-u"))? != "0" {
+        bail!("Debian's packages are not installed, and installing them takes root");
+    }
+    run(&mut apt_get(&["update"]))?;
+    run(apt_get(&["install", "--yes", "--no-install-recommends"]).args(packages))
+}
+
 fn has_target(target: &str) -> Result<bool> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let sysroot = output(program(rustc).args(["--print", "sysroot"]))?;
@@ -122,22 +170,20 @@ fn ensure_debian() -> Result<()> {
     if debian_can_build()? {
         return Ok(());
     }
-    if !Path::new("/usr/bin/apt-get").exists() {
-        bail!("this is not Debian");
-    }
-    if output(program("id").arg("-u"))? != "0" {
-        bail!("Debian's packages are not installed, and installing them takes root");
-    }
-    run(&mut apt_get(&["update"]))?;
-    run(apt_get(&["install", "--yes", "--no-install-recommends"]).args(DEBIAN_PACKAGES))?;
+    install_debian(&DEBIAN_PACKAGES)?;
     if !debian_can_build()? {
-        bail!("Debian's packages were installed, yet {DEBIAN_CARGO} or the sources of `core` are not there");
+        bail!(
+            "Debian's packages were installed, yet {DEBIAN_CARGO}, {DEBIAN_LINKER} or the sources of `core` are not there"
+        );
     }
     Ok(())
 }
 
 fn debian_can_build() -> Result<bool> {
     if !Path::new(DEBIAN_CARGO).exists() || !Path::new(DEBIAN_RUSTC).exists() {
+        return Ok(false);
+    }
+    if output(program(DEBIAN_LINKER).arg("--version")).is_err() {
         return Ok(false);
     }
     let sysroot = output(program(DEBIAN_RUSTC).args(["--print", "sysroot"]))?;
@@ -172,6 +218,18 @@ mod tests {
             let arguments: Vec<_> = command.get_args().collect();
             assert!(arguments.ends_with(&["check", "--target", "thumbv6m-none-eabi"].map(OsStr::new)));
         }
+    }
+
+    #[test]
+    fn debian_gets_its_linker_named() {
+        let command = Toolchain::Debian.cargo("build", "thumbv6m-none-eabi");
+        let linker = command.get_envs().find(|(name, _)| *name == "CARGO_TARGET_THUMBV6M_NONE_EABI_LINKER");
+        assert_eq!(linker.and_then(|(_, value)| value), Some(OsStr::new(DEBIAN_LINKER)));
+    }
+
+    #[test]
+    fn a_program_that_is_there_is_not_installed() {
+        ensure_program("cargo", "no-such-package").unwrap();
     }
 
     #[test]

@@ -73,6 +73,47 @@ fn saturated_sums_yield_no_moments() {
 }
 
 #[test]
+fn the_last_of_all_counts_is_not_passed_one_by_one() {
+    let mut recorded = LatencyHistogram::<16, u64>::new();
+    recorded.record(5);
+    recorded.record_n(5, u64::MAX - 2);
+    let mut merged = LatencyHistogram::<16, u64>::new();
+    merged.record(5);
+    let mut rest = LatencyHistogram::<16, u64>::new();
+    rest.record_n(5, u64::MAX - 2);
+    merged.merge(&rest);
+    for mut histogram in [recorded, merged] {
+        histogram.record(5);
+        assert_eq!((histogram.count(), histogram.saturation().any()), (u64::MAX, false));
+        histogram.record(5);
+        assert!(histogram.saturation().count() && histogram.saturation().buckets());
+        assert_eq!(histogram.count(), u64::MAX);
+        assert_sound(&histogram);
+    }
+}
+
+#[test]
+fn whatever_is_no_news_takes_the_short_way() {
+    let quick = |histogram: &Small| (histogram.quick_min, histogram.quick_max);
+    let mut histogram = small(&[1_000_000_000, 1_020_000_000]);
+    assert_eq!(quick(&histogram), (1_000_000_000, 1_020_000_000));
+    // A zero is the minimum, but any other value of the first bucket is no news.
+    histogram.record(0);
+    assert_eq!(quick(&histogram), (bucket_bounds(8, -1).0, 1_020_000_000));
+    let decoded = Small::decode(&bytes(&histogram)).unwrap();
+    assert_eq!(quick(&decoded), (u64::MAX, 0));
+    let mut earlier = Small::new();
+    earlier.merge(&decoded);
+    assert_eq!(quick(&earlier), quick(&histogram));
+    let mut later = earlier.clone();
+    later.record_n(1_010_000_000, 9);
+    let mut interval = later.since(&earlier).unwrap();
+    let (lower, upper) = (interval.min().unwrap(), interval.max().unwrap());
+    interval.record(lower + 1);
+    assert_eq!(quick(&interval), (lower + 1, upper - 1));
+}
+
+#[test]
 fn recording_a_bound_makes_it_exact() {
     let earlier = small(&[1_000, 2_000_000_000]);
     let mut later = earlier.clone();

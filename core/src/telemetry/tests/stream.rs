@@ -107,7 +107,7 @@ fn run<const N: usize, const Q: usize>(phases: &[Vec<Request>], config: Reporter
         let step = runner.poll(now, true);
         reporter.poll(now, &mut runner, &mut queue);
         if step == Step::Finished {
-            reporter.finish(now, 2, runner.is_cancelled(), &mut queue);
+            reporter.finish(now, &runner, &mut queue);
         }
         let end = recording.stream.len() + queue.len();
         if recording.moments.last().is_none_or(|moment| moment.end < end) {
@@ -339,7 +339,7 @@ fn what_found_no_room_is_counted_and_the_end_is_sent_at_least_once() {
     let start = stream[..last].iter().rposition(|byte| *byte == 0).map_or(0, |delimiter| delimiter + 1);
     let finished = decode(&mut stream[start..last]).unwrap().frame;
     assert!(
-        matches!(finished, Frame::Finished(Finished { phases: 2, cancelled: false, skipped: 1.. })),
+        matches!(finished, Frame::Finished(Finished { phases: 1, cancelled: false, skipped: 1.. })),
         "{finished:?}"
     );
 }
@@ -393,7 +393,7 @@ fn poisson(seed: u64) -> Vec<u8> {
                 continue;
             }
             Step::PhaseEnded if reporter.is_phase_reported() => runner.next_phase(),
-            Step::Finished => reporter.finish(clock.now(), 2, false, &mut queue),
+            Step::Finished => reporter.finish(clock.now(), &runner, &mut queue),
             Step::PhaseEnded | Step::WaitUntil(_) => {}
         }
         let sent = queue.front().len().min(11);

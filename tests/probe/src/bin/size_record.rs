@@ -1,0 +1,15 @@
+//! Recording.
+
+#![no_std]
+#![no_main]
+
+use cortex_m_rt::entry;
+use phasemeter_core::histogram::LatencyHistogram;
+use phasemeter_probe::{N, idle, record};
+
+#[entry]
+fn main() -> ! {
+    let mut histogram = LatencyHistogram::<N>::new();
+    record(&mut histogram);
+    idle()
+}

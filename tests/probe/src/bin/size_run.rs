@@ -1,0 +1,19 @@
+//! All of the above, the runner and the reporter.
+
+#![no_std]
+#![no_main]
+
+use cortex_m_rt::entry;
+use phasemeter_core::histogram::LatencyHistogram;
+use phasemeter_probe::{N, frame, idle, merge, quantile, record, run};
+
+#[entry]
+fn main() -> ! {
+    let mut histogram = LatencyHistogram::<N>::new();
+    record(&mut histogram);
+    quantile(&histogram);
+    merge(&mut histogram);
+    frame(&histogram);
+    run();
+    idle()
+}

@@ -1,0 +1,59 @@
+//! `cargo xtask bench`: the histogram beside its peers, as tables for the README.
+
+mod table;
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::command::{cargo, output, program, root, run as run_command};
+use crate::insns::callgrind;
+
+use table::Numbers;
+
+const MANIFEST: &str = "tests/bench/Cargo.toml";
+
+/// Builds and runs everything, and prints the tables; `quick` takes fewer latencies and leaves criterion out.
+///
+/// # Errors
+/// When a program cannot be built or run. A missed target is printed, and no error: time is not the same everywhere.
+pub(crate) fn run(quick: bool) -> Result<()> {
+    let bench = build(true)?;
+    let mut numbers = Numbers::default();
+    let mode = if quick { "measure-quick" } else { "measure" };
+    numbers.read(&output(program(&bench).arg(mode))?)?;
+    for section in callgrind(&bench, "instructions-peers")? {
+        numbers.put(&section.subject, &format!("{} instructions", section.what), section.instructions);
+    }
+    if !quick {
+        run_command(cargo_on("bench", true).args(["--bench", "peers"]))?;
+    }
+    println!("\n{}\n{}\n{}", numbers.peers(), numbers.targets(), numbers.capacities());
+    Ok(())
+}
+
+/// Builds the program, with or without the peers, and tells where it is.
+///
+/// # Errors
+/// When it cannot be built.
+pub(crate) fn build(with_peers: bool) -> Result<PathBuf> {
+    run_command(cargo_on("build", with_peers).arg("--release"))?;
+    Ok(directory(with_peers).join("release/phasemeter-bench"))
+}
+
+/// Each way has a directory of its own, so that neither makes the other build anew.
+fn cargo_on(subcommand: &str, with_peers: bool) -> Command {
+    let mut command = cargo();
+    command.args([subcommand, "--manifest-path", MANIFEST, "--locked", "--target-dir"]).arg(directory(with_peers));
+    if !with_peers {
+        command.arg("--no-default-features");
+    }
+    command
+}
+
+fn directory(with_peers: bool) -> PathBuf {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    root().join(target).join(if with_peers { "bench" } else { "bench-alone" })
+}
