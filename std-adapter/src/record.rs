@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::capture::{CaptureError, CaptureReader, CaptureWriter, EndKind, EndReason, Record};
 use crate::run::{CAPTURE_FILE, Run, WriteError, write_artifacts};
 use crate::session::Note;
-use crate::source::{Event, EventKind, Line, SourceReader};
+use crate::source::{Event, EventKind, Line, spawn_reader};
 
 /// How many reads may wait for the capture; a line's own buffers take the rest.
 const QUEUED_READS: usize = 256;
@@ -83,7 +83,7 @@ pub fn record(
         recording.append(&Record::Source { source: number, identity: identity.into(), at_ns }, watcher)?;
     }
     for (number, line) in (0..=u16::MAX).zip(lines) {
-        readers.push(SourceReader::spawn(line, number, sender.clone(), Arc::clone(&stop_readers)));
+        readers.push(spawn_reader(line, number, sender.clone(), Arc::clone(&stop_readers)));
     }
     drop(sender);
     let ended = recording.run(&events, options.max_duration, stop, watcher);

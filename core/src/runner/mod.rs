@@ -114,7 +114,7 @@ impl<const N: usize, const P: usize, H: PhaseHook> Runner<N, P, H> {
     }
 
     /// The current phase, for telemetry to mark what it has reported.
-    pub const fn meter_mut(&mut self) -> &mut Meter<N> {
+    pub(crate) const fn meter_mut(&mut self) -> &mut Meter<N> {
         &mut self.meter
     }
 

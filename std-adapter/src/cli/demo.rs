@@ -118,8 +118,8 @@ mod unix {
         fn tick(&mut self, run: &Run) {
             self.progress.tick(run);
             let silent = run.sources().iter().all(|source| source.session.frames() == 0);
-            if silent && self.device.has_ended() {
-                self.stop.store(true, Ordering::Relaxed);
+            if silent && self.device.has_ended() && !self.stop.swap(true, Ordering::Relaxed) {
+                say("the device ended without a word: device.log in the run directory says why");
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Where bytes come from and go to: serial ports, files, sockets, standard input.
 //!
 //! [`SourceSpec::parse`] turns what the user wrote into a checked description, [`SourceSpec::open`] into a [`Line`],
-//! and [`SourceReader::spawn`] reads a line on its own thread into a channel. [`open_output`] is the other direction,
+//! and [`spawn_reader`] reads a line on its own thread into a channel. [`open_output`] is the other direction,
 //! for a program that plays the device.
 //!
 //! | written | read from |
@@ -26,7 +26,7 @@ mod tests;
 pub mod unix;
 
 pub use output::open_output;
-pub use reader::{Event, EventKind, SourceReader};
+pub use reader::{Event, EventKind, spawn_reader};
 pub use spec::{SourceError, SourceSpec};
 
 use std::io;

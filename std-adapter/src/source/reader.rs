@@ -32,35 +32,34 @@ pub enum EventKind {
     Failed(io::Error),
 }
 
-/// Reads lines on threads of their own.
-#[derive(Debug)]
-pub struct SourceReader;
-
-impl SourceReader {
-    /// Reads `line` on a new thread into `tx` until it ends, fails, `stop` is set or nobody receives any more.
-    ///
-    /// The last event says [`Ended`](EventKind::Ended) or [`Failed`](EventKind::Failed), unless `stop` ended it: then
-    /// the thread ends without a word within [`READ_TIMEOUT`](super::READ_TIMEOUT). While the channel is full the
-    /// thread waits and does not look at `stop`: keep receiving, or drop the receiver, before joining.
-    ///
-    /// # Panics
-    ///
-    /// If the system cannot make a thread, as [`std::thread::spawn`].
-    pub fn spawn(mut line: Box<dyn Line>, source: u16, tx: SyncSender<Event>, stop: Arc<AtomicBool>) -> JoinHandle<()> {
-        thread::spawn(move || {
-            let mut buf = vec![0; CHUNK];
-            while !stop.load(Ordering::Relaxed) {
-                let kind = match line.read(&mut buf) {
-                    Ok(LineRead::Idle) => continue,
-                    Ok(LineRead::Bytes(bytes)) => EventKind::Bytes(buf[..bytes].to_vec()),
-                    Ok(LineRead::Ended) => EventKind::Ended,
-                    Err(e) => EventKind::Failed(e),
-                };
-                let last = !matches!(kind, EventKind::Bytes(_));
-                if tx.send(Event { source, at: Instant::now(), kind }).is_err() || last {
-                    return;
-                }
+/// Reads `line` on a new thread into `tx` until it ends, fails, `stop` is set or nobody receives any more.
+///
+/// The last event says [`Ended`](EventKind::Ended) or [`Failed`](EventKind::Failed), unless `stop` ended it: then
+/// the thread ends without a word within [`READ_TIMEOUT`](super::READ_TIMEOUT). While the channel is full the
+/// thread waits and does not look at `stop`: keep receiving, or drop the receiver, before joining.
+///
+/// # Panics
+///
+/// If the system cannot make a thread, as [`std::thread::spawn`].
+pub fn spawn_reader(
+    mut line: Box<dyn Line>,
+    source: u16,
+    tx: SyncSender<Event>,
+    stop: Arc<AtomicBool>,
+) -> JoinHandle<()> {
+    thread::spawn(move || {
+        let mut buf = vec![0; CHUNK];
+        while !stop.load(Ordering::Relaxed) {
+            let kind = match line.read(&mut buf) {
+                Ok(LineRead::Idle) => continue,
+                Ok(LineRead::Bytes(bytes)) => EventKind::Bytes(buf[..bytes].to_vec()),
+                Ok(LineRead::Ended) => EventKind::Ended,
+                Err(e) => EventKind::Failed(e),
+            };
+            let last = !matches!(kind, EventKind::Bytes(_));
+            if tx.send(Event { source, at: Instant::now(), kind }).is_err() || last {
+                return;
             }
-        })
-    }
+        }
+    })
 }

@@ -139,7 +139,7 @@ impl Line for Script {
 fn spawn(script: Vec<io::Result<&'static [u8]>>) -> (Receiver<Event>, Arc<AtomicBool>, thread::JoinHandle<()>) {
     let (tx, rx) = sync_channel(1);
     let stop = Arc::new(AtomicBool::new(false));
-    let thread = SourceReader::spawn(Box::new(Script(script.into_iter())), 7, tx, stop.clone());
+    let thread = spawn_reader(Box::new(Script(script.into_iter())), 7, tx, stop.clone());
     (rx, stop, thread)
 }
 

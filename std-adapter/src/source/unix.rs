@@ -119,17 +119,8 @@ impl Pty {
 
     /// Gives up this side's hold on the slave: from now on the line ends as soon as no program has the slave open.
     /// For callers that know that the other program has opened it (or has already gone).
-    pub fn release_slave(&mut self) {
+    fn release_slave(&mut self) {
         self.slave = None;
-    }
-
-    /// Another handle on the master, to write to the program on the slave side.
-    ///
-    /// # Errors
-    ///
-    /// If the process has no file descriptors left.
-    pub fn try_clone_master(&self) -> io::Result<File> {
-        self.master.try_clone()
     }
 
     /// The master as a line.
