@@ -28,6 +28,7 @@
 //! # Ok::<(), phasemeter::capture::CaptureError>(())
 //! ```
 
+mod yaml;
 pub mod plan;
 pub mod source;
 pub mod capture;
