@@ -9,6 +9,7 @@
 //! | [`capture`] | the append-only file that every byte goes to first |
 //! | [`session`] | one device's line: frames, boots, phases, histograms, and what was lost |
 //! | [`process`] | the records of every request, made into metrics |
+//! | [`registry`] | components by name: manifests, typed configuration, the code of each |
 //! | [`report`] | the summary of a run, as JSON and as text |
 //! | [`run`] | capture records to summary: the same for a live recording and for a replay |
 //! | [`record`] | many sources into one capture, until their runs are over |
@@ -35,6 +36,7 @@ pub mod source;
 pub mod capture;
 pub mod session;
 pub mod process;
+pub mod registry;
 pub mod report;
 pub mod run;
 pub mod record;

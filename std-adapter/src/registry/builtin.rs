@@ -1,0 +1,4 @@
+use super::{Registry, RegistryError};
+pub(super) fn register(_: &mut Registry) -> Result<(), RegistryError> {
+    Ok(())
+}
