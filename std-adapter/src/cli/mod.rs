@@ -4,11 +4,13 @@ mod demo;
 mod interrupt;
 mod load;
 mod mock_server;
+mod plugins;
 mod ports;
 mod progress;
 mod record;
 mod replay;
 mod report;
+mod run_config;
 mod run_directory;
 
 use std::process::ExitCode;
@@ -36,6 +38,7 @@ enum Command {
     Load(load::Args),
     MockServer(mock_server::Args),
     Ports(ports::Args),
+    Plugins(plugins::Args),
 }
 
 /// Runs the command that the process was started with.
@@ -48,6 +51,7 @@ pub fn main() -> ExitCode {
         Command::Load(args) => load::run(&args),
         Command::MockServer(args) => mock_server::run(args),
         Command::Ports(args) => ports::run(args),
+        Command::Plugins(args) => plugins::run(&args),
     };
     match result {
         Ok(code) => code,

@@ -13,7 +13,7 @@ use super::protocol::{Constructor, Protocol};
 pub struct Component<'r, P: ?Sized> {
     registry: &'r Registry,
     entry: &'r Entry,
-    protocol: PhantomData<fn() -> Box<P>>,
+    protocol: PhantomData<fn(&P)>,
 }
 
 impl<'r, P: Protocol + ?Sized> Component<'r, P> {
@@ -40,7 +40,7 @@ impl<'r, P: Protocol + ?Sized> Component<'r, P> {
     ///
     /// # Errors
     /// If the configuration has a fault, this program has no code for the component, or that code fails.
-    pub fn create(&self, config: &Config) -> Result<Box<P>, RegistryError> {
+    pub fn create(&self, config: &Config) -> Result<Box<P::Object>, RegistryError> {
         let constructor = self.constructor()?;
         constructor(self.check(config)?).map_err(|source| RegistryError::Failed {
             category: P::CATEGORY,

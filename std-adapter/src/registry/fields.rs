@@ -93,20 +93,24 @@ impl<'n, 'f> Fields<'n, 'f> {
     }
 
     pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
+        self.text_with_place(name).map(|(_, text)| text)
+    }
+
+    pub(super) fn text_with_place(&mut self, name: &'static str) -> Option<(At, String)> {
         let node = self.take(name)?;
         if let Value::Text(text) = &node.value {
-            return Some(text.clone());
+            return Some((node.at, text.clone()));
         }
         self.mismatch(name, node, "text");
         None
     }
 
     /// Text, or a number as it was probably written: `version: 1.0`.
-    pub(super) fn text_or_number(&mut self, name: &'static str) -> Option<(At, String)> {
+    pub(super) fn text_or_number(&mut self, name: &'static str) -> Option<String> {
         let node = self.take(name)?;
         match &node.value {
-            Value::Text(text) => Some((node.at, text.clone())),
-            Value::Number(number) => Some((node.at, number.to_string())),
+            Value::Text(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
             _ => {
                 self.mismatch(name, node, "text");
                 None

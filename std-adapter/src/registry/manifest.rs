@@ -141,7 +141,7 @@ fn header(root: &Node, file: &str, origin: Origin, findings: &mut Findings) -> P
     if let Some(node) = field("plugin") {
         let mut fields = Fields::of(node, "`plugin`", findings);
         package.name = fields.text("name").unwrap_or(package.name);
-        package.version = fields.text_or_number("version").map(|(_, version)| version);
+        package.version = fields.text_or_number("version");
         package.description = fields.text("description");
         package.author = fields.text("author");
         package.license = fields.text("license");
@@ -182,12 +182,11 @@ fn read_entry(
     let what = format!("the {category} `{}`", key.name);
     let place = key.at.place(&findings.file);
     let mut fields = Fields::of(node, what.as_str(), findings);
-    let class_at = fields.take("class").map_or(node.at, |class| class.at);
-    let class = fields.text("class");
+    let class = fields.text_with_place("class");
     let entry = Entry {
         category,
         name: key.name.clone(),
-        class: class.clone().unwrap_or_default(),
+        class: class.as_ref().map(|(_, class)| class.clone()).unwrap_or_default(),
         description: fields.text("description").unwrap_or_default(),
         tags: fields.texts("tags").into_iter().map(|(_, tag)| tag).collect(),
         auto_load: fields.flag("auto_load").unwrap_or(false),
@@ -199,10 +198,10 @@ fn read_entry(
         package: Arc::clone(package),
     };
     fields.finish();
-    match class.map(|class| check_class_path(&class)) {
-        Some(Ok(())) => {}
-        Some(Err(class)) => {
-            findings.error(class_at, format!("{class} is no class path: write `class: module.path:Class`"));
+    match class.map(|(at, class)| (at, check_class_path(&class))) {
+        Some((_, Ok(()))) => {}
+        Some((at, Err(class))) => {
+            findings.error(at, format!("{class} is no class path: write `class: module.path:Class`"));
         }
         None => findings.error(key.at, format!("{what} has no `class`: write `class: module.path:Class`")),
     }

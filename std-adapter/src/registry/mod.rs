@@ -22,7 +22,7 @@
 //! })?;
 //! let config: Config = serde_json::json!({"threshold_s": 60}).try_into()?;
 //! // The protocol type first, then a short name or a class path: both lines mean the same.
-//! let hook: Box<dyn PhaseHook> = registry.get::<dyn PhaseHook>("slow_phase_alert")?.create(&config)?;
+//! let hook: Box<dyn PhaseHook + Send> = registry.get::<dyn PhaseHook>("slow_phase_alert")?.create(&config)?;
 //! let hook = registry.get::<dyn PhaseHook>("my_rack.hooks:SlowPhaseAlert")?.create(&config)?;
 //! # Ok::<(), phasemeter::registry::RegistryError>(())
 //! ```
@@ -207,7 +207,7 @@ impl Registry {
     pub fn register<P: Protocol + ?Sized>(
         &mut self,
         class: &str,
-        constructor: impl Fn(Params) -> Result<Box<P>, BoxError> + Send + Sync + 'static,
+        constructor: impl Fn(Params) -> Result<Box<P::Object>, BoxError> + Send + Sync + 'static,
     ) -> Result<(), RegistryError> {
         self.provide::<P>(class, Box::new(constructor))?;
         let declared = |entry: &Entry| {
@@ -227,7 +227,7 @@ impl Registry {
         &mut self,
         name: &str,
         class: &str,
-        constructor: impl Fn(Params) -> Result<Box<P>, BoxError> + Send + Sync + 'static,
+        constructor: impl Fn(Params) -> Result<Box<P::Object>, BoxError> + Send + Sync + 'static,
     ) -> Result<(), RegistryError> {
         if !is_name(name) {
             return Err(RegistryError::Unknown {

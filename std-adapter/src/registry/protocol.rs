@@ -69,17 +69,21 @@ pub trait Protocol: sealed::Sealed + 'static {
     const CATEGORY: Category;
     /// The type as Rust code names it.
     const TYPE: &'static str;
+    /// What a component is once it is created: the protocol, and `Send` besides, since hooks run on a thread of their own.
+    type Object: ?Sized + 'static;
 }
 
 impl Protocol for dyn PhaseHook {
     const CATEGORY: Category = Category::PhaseHook;
     const TYPE: &'static str = "dyn PhaseHook";
+    type Object = dyn PhaseHook + Send;
 }
 
 impl Protocol for dyn PostProcessor {
     const CATEGORY: Category = Category::PostProcessor;
     const TYPE: &'static str = "dyn PostProcessor";
+    type Object = dyn PostProcessor;
 }
 
 /// Makes a component of checked parameters.
-pub(super) type Constructor<P> = Box<dyn Fn(Params) -> Result<Box<P>, BoxError> + Send + Sync>;
+pub(super) type Constructor<P> = Box<dyn Fn(Params) -> Result<Box<<P as Protocol>::Object>, BoxError> + Send + Sync>;

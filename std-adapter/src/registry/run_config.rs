@@ -112,8 +112,8 @@ impl RunConfig {
         registry: &Registry,
         source: usize,
         sources: usize,
-    ) -> Result<Vec<Box<dyn PhaseHook>>, RegistryError> {
-        create(&self.hooks, registry, |config| config.for_source(source, sources))
+    ) -> Result<Vec<Box<dyn PhaseHook + Send>>, RegistryError> {
+        create::<dyn PhaseHook>(&self.hooks, registry, |config| config.for_source(source, sources))
     }
 
     /// Creates the post-processors: first those that are loaded by themselves, then those that the run names.
@@ -121,7 +121,7 @@ impl RunConfig {
     /// # Errors
     /// As [`hooks`](Self::hooks).
     pub fn processors(&self, registry: &Registry) -> Result<Vec<Box<dyn PostProcessor>>, RegistryError> {
-        create(&self.processors, registry, |config| config)
+        create::<dyn PostProcessor>(&self.processors, registry, |config| config)
     }
 }
 
@@ -158,7 +158,7 @@ fn create<P: Protocol + ?Sized>(
     uses: &[Use],
     registry: &Registry,
     prepare: impl Fn(Config) -> Config,
-) -> Result<Vec<Box<P>>, RegistryError> {
+) -> Result<Vec<Box<P::Object>>, RegistryError> {
     let mut faults = Vec::new();
     let mut named = Vec::new();
     for one in uses {
