@@ -259,10 +259,9 @@ mod tests {
 
     #[test]
     fn hostile_text_is_refused_with_its_place() {
-        let mut bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned();
-        for (name, last) in [("b", "a"), ("c", "b"), ("d", "c"), ("e", "d"), ("f", "e"), ("g", "f")] {
-            bomb += &format!("{name}: &{name} [{}]\n", vec![format!("*{last}"); 9].join(","));
-        }
+        let anchors = ["b", "c", "d", "e", "f", "g"].into_iter().zip(["a", "b", "c", "d", "e", "f"]);
+        let lines = anchors.map(|(name, last)| format!("{name}: &{name} [{}]", vec![format!("*{last}"); 9].join(",")));
+        let bomb = format!("a: &a [x,x,x,x,x,x,x,x,x]\n{}", lines.collect::<Vec<_>>().join("\n"));
         let deep = "[".repeat(20_000);
         let wide = format!("[{}]", "x,".repeat(MAX_NODES + 1));
         for (text, place) in [

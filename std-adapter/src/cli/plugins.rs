@@ -4,6 +4,7 @@ mod text;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{anyhow, bail};
 use serde::Serialize;
@@ -29,7 +30,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = NOTES)]
 pub(super) struct Args {
-    /// Only this category: phase_hooks or post_processors.
+    /// Only this category: `phase_hooks` or `post_processors`.
     category: Option<String>,
     /// All about one component: a short name, or a class path.
     #[arg(value_name = "NAME")]
@@ -143,7 +144,7 @@ impl<'r> List<'r> {
         let entries = || registry.entries().iter().filter(wanted);
         let mut packages: Vec<&Package> = Vec::new();
         for entry in entries() {
-            if !packages.iter().any(|package| std::ptr::eq(*package, &*entry.package)) {
+            if !packages.iter().any(|package| std::ptr::eq(*package, Arc::as_ptr(&entry.package))) {
                 packages.push(&entry.package);
             }
         }

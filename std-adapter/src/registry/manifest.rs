@@ -164,7 +164,7 @@ fn read_section(
     }
     for (key, node) in super::fields::map(section, &format!("`{}`", category.section()), findings).unwrap_or_default() {
         if is_name(&key.name) {
-            entries.extend(read_entry(category, key, node, package, findings));
+            entries.push(read_entry(category, key, node, package, findings));
         } else {
             let name = quoted(&key.name);
             findings.error(key.at, format!("{name} is no name for a component: use letters, digits, `_` and `-`"));
@@ -172,13 +172,7 @@ fn read_section(
     }
 }
 
-fn read_entry(
-    category: Category,
-    key: &Key,
-    node: &Node,
-    package: &Arc<Package>,
-    findings: &mut Findings,
-) -> Option<Entry> {
+fn read_entry(category: Category, key: &Key, node: &Node, package: &Arc<Package>, findings: &mut Findings) -> Entry {
     let what = format!("the {category} `{}`", key.name);
     let place = key.at.place(&findings.file);
     let mut fields = Fields::of(node, what.as_str(), findings);
@@ -208,7 +202,7 @@ fn read_entry(
     if entry.tags.len() > MAX_ITEMS || entry.aliases.len() > MAX_ITEMS {
         findings.error(key.at, format!("{what} has more than {MAX_ITEMS} tags or aliases"));
     }
-    Some(entry)
+    entry
 }
 
 fn read_aliases(fields: &mut Fields) -> Vec<String> {

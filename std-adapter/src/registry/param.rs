@@ -103,7 +103,7 @@ impl ParamType {
         let matches = match (self, &node.value) {
             (Self::List(of), Value::List(items)) => return items.iter().try_for_each(|item| of.mismatch(item)),
             (Self::OneOf(types), value) => {
-                let tried = types.iter().map(|one| one.mismatch(node)).reduce(|a, b| a.or(b));
+                let tried = types.iter().map(|one| one.mismatch(node)).reduce(Result::or);
                 // Of several reasons, that of the list's item is the most precise.
                 return match (tried, value) {
                     (Some(Err(_)), Value::List(_)) => {

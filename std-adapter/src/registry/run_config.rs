@@ -138,9 +138,9 @@ fn uses(category: Category, section: &Node, findings: &mut Findings) -> Vec<Use>
 
 fn one_use(category: Category, node: &Node, findings: &mut Findings) -> Option<Use> {
     let place = node.at.place(&findings.file);
-    let none = Config::empty_at(&findings.file, node.at);
+    let empty = Config::empty_at(&findings.file, node.at);
     if let Value::Text(name) = &node.value {
-        return Some(Use { name: name.clone(), place, config: none });
+        return Some(Use { name: name.clone(), place, config: empty });
     }
     let mut fields = Fields::of(node, format!("a {category}"), findings);
     let (name, config) = (fields.text("name"), fields.take("config"));
@@ -149,7 +149,7 @@ fn one_use(category: Category, node: &Node, findings: &mut Findings) -> Option<U
     if name.is_none() && is_map {
         findings.error(node.at, format!("the {category} needs a `name`: a short name or a class path"));
     }
-    let config = config.map_or(Some(none), |config| Config::from_node(config, findings))?;
+    let config = config.map_or(Some(empty), |config| Config::from_node(config, findings))?;
     Some(Use { name: name?, place, config })
 }
 
