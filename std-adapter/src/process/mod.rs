@@ -9,6 +9,7 @@
 //! A request failed if its record has an `error` that is not null, the status `error`, or was cancelled. Every
 //! other request succeeded: success rate and error rate add up to 1. Times of failed requests are in no distribution.
 
+pub mod aiperf;
 mod error;
 mod moments;
 mod sketch;
