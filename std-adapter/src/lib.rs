@@ -29,6 +29,7 @@
 //! # Ok::<(), phasemeter::capture::CaptureError>(())
 //! ```
 
+mod atomic;
 pub mod plan;
 pub mod source;
 pub mod capture;
