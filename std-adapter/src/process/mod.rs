@@ -19,13 +19,21 @@ mod set;
 mod result;
 mod manifest;
 mod read;
+mod metrics;
+mod aggregator;
+mod document;
+mod text;
 
+pub use aggregator::{ResultsAggregator, Timing};
 pub use distribution::{Bounded, Distribution};
+pub use document::{CountsDocument, DistributionDocument, Document, MetricDocument, PhaseDocument, SCHEMA};
 pub use error::ProcessError;
+pub use metrics::MetricsProcessor;
 pub use percentiles::{PercentileError, Percentiles};
 pub use read::{Format, ReadOptions, ReadWatcher, Reader, Rejection};
 pub use result::ProcessingResult;
 pub use set::{DerivedMetrics, Phase, RequestCounts, ResultSet, Window, WindowSource};
+pub use text::render;
 
 /// The metric that latency statistics are of: the duration of each successful request, in milliseconds.
 pub const REQUEST_LATENCY: &str = "request_latency";

@@ -12,7 +12,9 @@ mod tags;
 mod totals;
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Read};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -95,9 +97,23 @@ impl Reader {
         Self { totals: Totals::new(ResultSet::new(name), options.exact), options }
     }
 
-    /// Reads an input, plain or compressed by gzip, to its end. `name` names it in messages.
+    /// Reads a file as [`read`](Self::read) does. If the records are AIPerf's, the windows of the phases are those of
+    /// `phase_manifest.json` beside the file, where it has them.
     ///
-    /// For AIPerf's records in a file, the phases' windows are those of `phase_manifest.json` beside it, if it is there.
+    /// # Errors
+    /// As [`read`](Self::read), and [`ProcessError::Manifest`].
+    pub fn read_file(&mut self, path: &Path, watcher: &mut dyn ReadWatcher) -> Result<(), ProcessError> {
+        let name = path.display().to_string();
+        let file = File::open(path).map_err(|source| ProcessError::Read { input: name.clone(), source })?;
+        let windows = match self.read_chunks(&name, file, watcher)? {
+            Some(Format::Aiperf) => manifest::beside(path)?,
+            _ => Vec::new(),
+        };
+        self.totals.end_input(&windows)
+    }
+
+    /// Reads a stream, plain or compressed by gzip, to its end. `name` stands for it in messages. The windows of the phases
+    /// are from the first to the last time in the records.
     ///
     /// # Errors
     /// [`ProcessError`] if it cannot be read, a metric changes its unit, there are too many phases or metrics, or with
@@ -108,26 +124,21 @@ impl Reader {
         input: impl Read + Send,
         watcher: &mut dyn ReadWatcher,
     ) -> Result<(), ProcessError> {
-        let failed = |source| ProcessError::Read { input: name.to_owned(), source };
-        let position = AtomicU64::new(0);
-        let chunks = Chunks::new(Counted { input, position: &position }).map_err(failed)?;
-        self.totals.begin_input(name);
-        let format = self.read_chunks(name, chunks, &position, watcher)?;
-        let windows = match format {
-            Some(Format::Aiperf) => manifest::beside(name.as_ref())?,
-            _ => Vec::new(),
-        };
-        self.totals.end_input(&windows)
+        self.read_chunks(name, input, watcher)?;
+        self.totals.end_input(&[])
     }
 
     /// Adds all chunks; returns the format, if there was any record.
     fn read_chunks(
         &mut self,
         name: &str,
-        chunks: Chunks<'_>,
-        position: &AtomicU64,
+        input: impl Read + Send,
         watcher: &mut dyn ReadWatcher,
     ) -> Result<Option<Format>, ProcessError> {
+        let position = &AtomicU64::new(0);
+        let chunks = Chunks::new(Counted { input, position })
+            .map_err(|source| ProcessError::Read { input: name.to_owned(), source })?;
+        self.totals.begin_input(name);
         let ReadOptions { format, strict, threads, .. } = self.options;
         let turn = Turn { next: 0, totals: &mut self.totals, watcher, strict, failure: None };
         let shared = Shared {
