@@ -31,6 +31,7 @@
 //! ```
 
 mod yaml;
+mod atomic;
 pub mod plan;
 pub mod source;
 pub mod capture;

@@ -51,11 +51,6 @@ pub enum ProcessError {
         problem: String,
     },
     /// The output cannot be written.
-    #[error("cannot write {}: {source}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error("cannot write {0}")]
+    Write(#[from] crate::atomic::WriteError),
 }

@@ -22,9 +22,9 @@ impl Percentiles {
         &self.0
     }
 
-    /// The name of a percentile: `p99`, `p99.9`.
-    pub fn name(percentile: f64) -> String {
-        format!("p{percentile}")
+    /// Their names: `p99`, `p99.9`.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|percentile| format!("p{percentile}"))
     }
 }
 
@@ -66,7 +66,7 @@ mod tests {
     fn percentiles_rise_and_come_once() {
         let list: Percentiles = "99.9, 50,99,50,0".parse().unwrap();
         assert_eq!(list.as_slice(), [0.0, 50.0, 99.0, 99.9]);
-        let names: Vec<_> = list.as_slice().iter().copied().map(Percentiles::name).collect();
+        let names: Vec<_> = list.names().collect();
         assert_eq!(names, ["p0", "p50", "p99", "p99.9"]);
         assert_eq!(Percentiles::try_from(vec![-0.0]).unwrap().as_slice()[0].to_string(), "0");
     }

@@ -6,10 +6,10 @@ use std::iter::Sum;
 use serde::Serialize;
 
 use super::moments::to_f64;
-use super::{Distribution, ProcessError};
+use super::{Distribution, Percentiles, ProcessError, aiperf};
 
 /// More phases than any benchmark has.
-const MAX_PHASES: usize = 64;
+pub(super) const MAX_PHASES: usize = 64;
 /// More metrics than any benchmark has.
 const MAX_METRICS: usize = 512;
 
@@ -100,7 +100,18 @@ pub struct Phase {
     pub window: Option<Window>,
     /// Whether its requests only warm the server up: then no statistics over phases have them.
     pub warmup: bool,
+    /// What AIPerf derives from the requests of one set, beside their metrics; empty for other records.
+    pub derived: DerivedMetrics,
     metrics: BTreeMap<String, Distribution>,
+}
+
+/// AIPerf's derived metrics, and which percentiles their distributions have.
+#[derive(Clone, Debug, Default)]
+pub struct DerivedMetrics {
+    /// The percentiles, in the order of the values.
+    pub percentiles: Percentiles,
+    /// The metrics by AIPerf's names.
+    pub metrics: aiperf::Metrics,
 }
 
 impl Phase {
@@ -154,6 +165,8 @@ impl Phase {
             (Some(own), Some(window)) => Some(own.union(window)),
             (own, window) => own.or(window),
         };
+        // Rates and time-weighted metrics of both cannot be made from those of each.
+        self.derived = DerivedMetrics::default();
         for (tag, distribution) in &other.metrics {
             self.metric(tag, distribution.unit(), input)?.merge(distribution);
         }
@@ -166,6 +179,7 @@ impl Phase {
 pub struct ResultSet {
     name: String,
     rejected: u64,
+    skipped: u64,
     phases: BTreeMap<String, Phase>,
 }
 
@@ -188,6 +202,15 @@ impl ResultSet {
     /// Counts lines that were no valid record.
     pub fn reject(&mut self, lines: u64) {
         self.rejected = self.rejected.saturating_add(lines);
+    }
+
+    /// How many valid records count nowhere, because AIPerf marked them so.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    pub(super) fn skip(&mut self, records: u64) {
+        self.skipped = self.skipped.saturating_add(records);
     }
 
     /// The phases, by name.
@@ -231,8 +254,13 @@ impl ResultSet {
     /// [`ProcessError`] if a metric has another unit there, or there are too many phases or metrics.
     pub fn merge(&mut self, other: &Self) -> Result<(), ProcessError> {
         self.reject(other.rejected);
+        self.skip(other.skipped);
         for (name, phase) in &other.phases {
-            self.phase(name)?.merge(phase, &other.name)?;
+            if self.phases.contains_key(name) {
+                self.phase(name)?.merge(phase, &other.name)?;
+            } else {
+                *self.phase(name)? = phase.clone();
+            }
         }
         Ok(())
     }
