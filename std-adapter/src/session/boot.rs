@@ -84,6 +84,7 @@ impl Boot {
                 self.finished = Some(finished);
                 true
             }
+            Frame::Answer(_) => true,
             _ => false,
         }
     }
