@@ -8,6 +8,7 @@
 //! | [`source`] | where bytes come from: serial ports, ptys, sockets, files |
 //! | [`capture`] | the append-only file that every byte goes to first |
 //! | [`session`] | one device's line: frames, boots, phases, histograms, and what was lost |
+//! | [`remote`] | commands to a device: upload a plan, start, acknowledge, stop |
 //! | [`report`] | the summary of a run, as JSON and as text |
 //! | [`run`] | capture records to summary: the same for a live recording and for a replay |
 //! | [`record`] | many sources into one capture, until their runs are over |
@@ -32,6 +33,7 @@ pub mod plan;
 pub mod source;
 pub mod capture;
 pub mod session;
+pub mod remote;
 pub mod report;
 pub mod run;
 pub mod record;

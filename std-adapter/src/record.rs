@@ -11,12 +11,15 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use crate::capture::{CaptureError, CaptureReader, CaptureWriter, EndKind, EndReason, Record};
+use crate::remote::{RemoteControl, RemoteError};
 use crate::run::{CAPTURE_FILE, Run, WriteError, write_artifacts};
-use crate::session::Note;
+use crate::session::{Note, Session};
 use crate::source::{Event, EventKind, Line, spawn_reader};
 
 /// How many reads may wait for the capture; a line's own buffers take the rest.
 const QUEUED_READS: usize = 256;
+/// How long a device that was told to stop may take to say what it measured.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
 /// How often progress is shown and the stop flag is looked at.
 const TICK: Duration = Duration::from_millis(100);
 /// After the last device has finished: its repeats are taken as long as frames come this often,
@@ -33,6 +36,17 @@ pub struct RecordOptions {
     pub run_id: String,
     /// Recording ends after so long, whatever the devices do.
     pub max_duration: Option<Duration>,
+}
+
+/// One line to record.
+#[derive(Debug)]
+pub struct Input {
+    /// Names the source.
+    pub identity: String,
+    /// Where its bytes come from.
+    pub line: Box<dyn Line>,
+    /// Starts the device's run and acknowledges what has come; `None` if the device runs on its own.
+    pub remote: Option<RemoteControl>,
 }
 
 /// Is told how a recording goes.
@@ -55,13 +69,14 @@ pub enum RecordError {
     Artifact(#[from] WriteError),
 }
 
-/// Records the lines, each with the name of its source, until every run is over, every line has ended, `stop` is set
-/// or the time has passed; then writes the artifacts. A run of any outcome has its artifacts.
+/// Records the lines until every run is over, every line has ended, `stop` is set or the time has passed; then writes
+/// the artifacts. A run of any outcome has its artifacts. Where there is a [`RemoteControl`], it starts the device's run
+/// once the recording is on, and when `stop` is set, the device's run is stopped and what it measured still recorded.
 ///
 /// # Errors
 /// [`RecordError`] if a file could not be written. A line that fails is no error: the run says how it ended.
 pub fn record(
-    lines: Vec<(String, Box<dyn Line>)>,
+    inputs: Vec<Input>,
     options: &RecordOptions,
     stop: &AtomicBool,
     watcher: &mut impl Watcher,
@@ -73,19 +88,22 @@ pub fn record(
     for record in CaptureReader::open(&path)? {
         run.apply(&record?, |_, _| {});
     }
-    let mut recording = Recording { capture, run, start: Instant::now() };
+    let mut recording = Recording { capture, run, start: Instant::now(), remotes: Vec::new() };
     let (sender, events) = sync_channel(QUEUED_READS);
     let stop_readers = Arc::new(AtomicBool::new(false));
     let mut readers = Vec::new();
-    let (identities, lines): (Vec<_>, Vec<_>) = lines.into_iter().unzip();
-    for (number, identity) in (0..=u16::MAX).zip(identities) {
+    let mut lines = Vec::new();
+    for (number, Input { identity, line, remote }) in (0..=u16::MAX).zip(inputs) {
         let at_ns = recording.nanos(Instant::now());
         recording.append(&Record::Source { source: number, identity: identity.into(), at_ns }, watcher)?;
+        recording.remotes.push(remote);
+        lines.push((number, line));
     }
-    for (number, line) in (0..=u16::MAX).zip(lines) {
+    for (number, line) in lines {
         readers.push(spawn_reader(line, number, sender.clone(), Arc::clone(&stop_readers)));
     }
     drop(sender);
+    recording.command(watcher, |remote, _| remote.start())?;
     let ended = recording.run(&events, options.max_duration, stop, watcher);
     stop_readers.store(true, Ordering::Relaxed);
     // What was read already is not lost.
@@ -104,6 +122,8 @@ struct Recording {
     capture: CaptureWriter,
     run: Run,
     start: Instant,
+    /// By the number of the line; `None` once there is nothing more to be told.
+    remotes: Vec<Option<RemoteControl>>,
 }
 
 impl Recording {
@@ -114,10 +134,18 @@ impl Recording {
         stop: &AtomicBool,
         watcher: &mut impl Watcher,
     ) -> Result<EndReason, CaptureError> {
-        let (mut frames, mut last_frame, mut over_since) = (0, Instant::now(), None);
+        let (mut frames, mut last_frame, mut over_since, mut stopped) = (0, Instant::now(), None, None);
         loop {
+            self.command(watcher, RemoteControl::poll)?;
             let is_over = self.run.is_over();
-            if stop.load(Ordering::Relaxed) {
+            if stop.load(Ordering::Relaxed) && !is_over && self.remotes.iter().any(Option::is_some) {
+                // The devices are told, and have a while to say what they measured up to now.
+                let since: Instant = *stopped.get_or_insert_with(Instant::now);
+                self.command(watcher, |remote, _| remote.stop())?;
+                if since.elapsed() >= STOP_WITHIN {
+                    return Ok(EndReason::Interrupted);
+                }
+            } else if stop.load(Ordering::Relaxed) {
                 return Ok(if is_over { EndReason::Finished } else { EndReason::Interrupted });
             }
             if max_duration.is_some_and(|max| self.start.elapsed() >= max) {
@@ -145,6 +173,27 @@ impl Recording {
             }
             watcher.tick(&self.run);
         }
+    }
+
+    /// Has every remote control do something. One that fails ends its line: nothing more can be expected of it.
+    fn command(
+        &mut self,
+        watcher: &mut impl Watcher,
+        mut act: impl FnMut(&mut RemoteControl, &Session) -> Result<(), RemoteError>,
+    ) -> Result<(), CaptureError> {
+        for source in 0..u16::try_from(self.remotes.len()).unwrap_or(u16::MAX) {
+            let index = usize::from(source);
+            let Some(state) = self.run.sources().get(index) else { continue };
+            if state.ended.is_some() {
+                self.remotes[index] = None;
+            }
+            let Some(remote) = &mut self.remotes[index] else { continue };
+            let Err(error) = act(remote, &state.session) else { continue };
+            self.remotes[index] = None;
+            let (at_ns, reason) = (self.nanos(Instant::now()), error.to_string().into());
+            self.append(&Record::SourceEnd { source, at_ns, kind: EndKind::Error, reason }, watcher)?;
+        }
+        Ok(())
     }
 
     fn take(&mut self, event: Event, watcher: &mut impl Watcher) -> Result<(), CaptureError> {

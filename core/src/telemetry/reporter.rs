@@ -127,6 +127,7 @@ impl<'a> Reporter<'a> {
     /// A host has asked for this run and acknowledges the ends: they are sent until it does, a bounded number of times.
     pub const fn expect_acknowledgement(&mut self) {
         self.expects_acknowledgement = true;
+        self.next_hello = Nanos::ZERO;
         self.finished_left = self.config.final_attempts;
         if self.finished_left == 0 {
             self.finished_left = 1;

@@ -38,7 +38,7 @@ mod unix {
     use crate::cli::record::{fail_if_a_line_failed, keep_on_failure};
     use crate::cli::{exit_code, interrupt, print, progress::Progress, run_directory, say};
     use crate::mock::{LogNormalDelay, MockConfig, MockServer};
-    use crate::record::{RecordOptions, Watcher, record};
+    use crate::record::{Input, RecordOptions, Watcher, record};
     use crate::report::render;
     use crate::run::Run;
     use crate::session::Note;
@@ -91,7 +91,8 @@ mod unix {
         let mut watcher =
             DemoWatcher { progress: Progress::new(vec!["demo".to_owned()]), device: &mut device, stop: &stop };
         let line: Box<dyn Line> = Box::new(pty.into_line());
-        let recorded = record(vec![("pty:demo".to_owned(), line)], &options, &stop, &mut watcher);
+        let recorded =
+            record(vec![Input { identity: "pty:demo".to_owned(), line, remote: None }], &options, &stop, &mut watcher);
         watcher.progress.finish();
         device.end();
         server.stop();

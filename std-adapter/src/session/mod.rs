@@ -6,7 +6,7 @@
 mod boot;
 mod mirror;
 
-use phasemeter_core::telemetry::{DecodeError, Envelope, Frame, Received, Receiver};
+use phasemeter_core::telemetry::{Answer, DecodeError, Envelope, Frame, Received, Receiver};
 
 pub use boot::{Boot, DeviceInfo, PhaseRecord};
 pub use mirror::{HostHistogram, Mirror};
@@ -137,6 +137,17 @@ impl Session {
     /// Whether the device said that its run is over.
     pub fn is_finished(&self) -> bool {
         self.boots.last().is_some_and(|boot| boot.finished.is_some())
+    }
+
+    /// The last answer to a command.
+    pub fn last_answer(&self) -> Option<&Answer> {
+        self.boots.last()?.answer.as_ref()
+    }
+
+    /// Whether the device was reset, and says that it has no plan to run.
+    pub fn is_waiting_after_reset(&self) -> bool {
+        let last = self.boots.last().and_then(|boot| boot.info.as_ref());
+        self.resets > 0 && last.is_some_and(|info| info.phases == 0)
     }
 
     /// Who the device is, once it told.
