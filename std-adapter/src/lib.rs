@@ -8,6 +8,7 @@
 //! | [`source`] | where bytes come from: serial ports, ptys, sockets, files |
 //! | [`capture`] | the append-only file that every byte goes to first |
 //! | [`session`] | one device's line: frames, boots, phases, histograms, and what was lost |
+//! | [`hook`] | what the host does when a phase starts, ends or times out |
 //! | [`report`] | the summary of a run, as JSON and as text |
 //! | [`run`] | capture records to summary: the same for a live recording and for a replay |
 //! | [`record`] | many sources into one capture, until their runs are over |
@@ -28,10 +29,12 @@
 //! # Ok::<(), phasemeter::capture::CaptureError>(())
 //! ```
 
+mod atomic;
 pub mod plan;
 pub mod source;
 pub mod capture;
 pub mod session;
+pub mod hook;
 pub mod report;
 pub mod run;
 pub mod record;
