@@ -214,11 +214,7 @@ impl Recording {
         Ok(())
     }
 
-    fn finish(
-        mut self,
-        reason: EndReason,
-        watcher: &mut impl Watcher,
-    ) -> Result<(Run, Vec<Phases>), CaptureError> {
+    fn finish(mut self, reason: EndReason, watcher: &mut impl Watcher) -> Result<(Run, Vec<Phases>), CaptureError> {
         let at_ns = self.nanos(Instant::now());
         for source in 0..u16::try_from(self.run.sources().len()).unwrap_or(u16::MAX) {
             if self.run.sources().get(usize::from(source)).is_some_and(|state| state.ended.is_none()) {

@@ -183,7 +183,7 @@ mod tests {
     fn the_file_is_indented_as_asked() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("metrics.json");
-        for (indent, lines) in [(0, 1), (3, 43)] {
+        for (indent, lines) in [(0, 1), (3, 41)] {
             let config = JsonMetricsConfig { indent, aggregate: false, ..JsonMetricsConfig::new(&path) };
             tell(&mut JsonMetricsHook::new(config).unwrap(), PhaseEvent::PhaseStart);
             let text = fs::read_to_string(&path).unwrap();

@@ -170,8 +170,7 @@ mod tests {
         serde_json::to_value(metrics.checkpoint("now", true)).unwrap()
     }
 
-    const LIFE: [PhaseEvent; 3] =
-        [PhaseEvent::PhaseStart, PhaseEvent::PhaseSendingComplete, PhaseEvent::PhaseComplete];
+    const LIFE: [PhaseEvent; 3] = [PhaseEvent::PhaseStart, PhaseEvent::PhaseSendingComplete, PhaseEvent::PhaseComplete];
 
     #[test]
     fn a_phase_has_its_events_counts_and_durations() {

@@ -198,7 +198,8 @@ mod tests {
             event.tell(&mut hooks, &event::tests::PHASE, Nanos::ZERO);
         }
         drop(hooks);
-        let expected: Vec<_> = PhaseEvent::ALL.into_iter().flat_map(|event| [("first", event), ("second", event)]).collect();
+        let expected: Vec<_> =
+            PhaseEvent::ALL.into_iter().flat_map(|event| [("first", event), ("second", event)]).collect();
         assert_eq!(told.iter().collect::<Vec<_>>(), expected);
     }
 }

@@ -124,8 +124,16 @@ mod tests {
         // A frame that comes late.
         watch.see(&report(0, PhaseState::Complete), Nanos::ZERO, &mut told);
         let life = |index| {
-            [PhaseStart, PhaseProgress, PhaseProgress, PhaseSendingComplete, PhaseProgress, PhaseProgress, PhaseComplete]
-                .map(|event| (event, index))
+            [
+                PhaseStart,
+                PhaseProgress,
+                PhaseProgress,
+                PhaseSendingComplete,
+                PhaseProgress,
+                PhaseProgress,
+                PhaseComplete,
+            ]
+            .map(|event| (event, index))
         };
         assert_eq!(told.events(), [life(0), life(1)].concat());
         watch.reset();
