@@ -79,24 +79,26 @@ impl CommandHook {
     /// # Errors
     /// [`HookError::Config`] if there is no program or no time, [`HookError::Thread`] if the system has no thread left.
     pub fn new(config: CommandConfig) -> Result<Self, HookError> {
-        let Some((program, arguments)) = config.command.split_first() else {
+        let CommandConfig { command, timeout } = config;
+        let mut words = command.into_iter();
+        let Some(program) = words.next() else {
             return Err(HookError::Config("the command is empty: give a program and its arguments"));
         };
-        if config.timeout.is_zero() {
+        if timeout.is_zero() {
             return Err(HookError::Config("the timeout is 0: give the program time, such as 10s"));
         }
         let failures = Failures::new("command");
         let deadline = Arc::new(OnceLock::new());
         let runner = CommandRunner {
-            program: program.clone(),
-            arguments: arguments.to_vec(),
-            timeout: config.timeout,
+            program,
+            arguments: words.collect(),
+            timeout,
             deadline: Arc::clone(&deadline),
             failures: failures.clone(),
         };
-        let patience = config.timeout.saturating_add(SLACK);
+        let patience = timeout.saturating_add(SLACK);
         let worker = Background::with(runner, QUEUED, patience, failures)?;
-        Ok(Self { worker, deadline, timeout: config.timeout })
+        Ok(Self { worker, deadline, timeout })
     }
 
     /// Counts the events for which the program was not run, failed, or took too long.

@@ -55,7 +55,7 @@ fn fill(path: &Path) {
 
 #[test]
 fn a_full_disk_keeps_the_last_checkpoint_and_whole_lines() {
-    let Some(disk) = Mount::new("a_full_disk", "size=64k") else { return };
+    let Some(disk) = Mount::new("a_full_disk", "size=256k") else { return };
     let (path, log_path, filler) =
         (disk.path().join("metrics.json"), disk.path().join("phases.log"), disk.path().join("filler"));
     let mut metrics = JsonMetricsHook::new(JsonMetricsConfig::new(&path)).unwrap();
