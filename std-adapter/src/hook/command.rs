@@ -26,6 +26,7 @@ pub struct CommandConfig {
     /// The program and its arguments. No shell looks at them.
     pub command: Vec<String>,
     /// How long the program may take before it is killed, such as `500ms` or `1m`; default: 10 s.
+    /// At the end of a run, a load and a recorder wait 15 s for their hooks, whatever is configured here.
     #[serde(default = "timeout", deserialize_with = "length")]
     pub timeout: Duration,
 }
@@ -257,7 +258,9 @@ mod tests {
         let script = "echo \"$PHASEMETER_EVENT\" >> events && cat > \"$PHASEMETER_EVENT.json\"";
         let (mut hook, reported) = shell(directory.path(), script, Duration::from_secs(20));
         let failures = hook.failures().clone();
-        PhaseEvent::ALL.into_iter().for_each(|event| tell(&mut hook, event));
+        for event in PhaseEvent::ALL {
+            tell(&mut hook, event);
+        }
         drop(hook);
         assert_eq!((failures.count(), reported.try_iter().next()), (0, None));
         let read = |name: &str| fs::read_to_string(directory.path().join(name)).unwrap();
@@ -277,7 +280,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (mut hook, reported) = shell(directory.path(), "exit 3", Duration::from_secs(20));
         let failures = hook.failures().clone();
-        PhaseEvent::ALL.into_iter().for_each(|event| tell(&mut hook, event));
+        for event in PhaseEvent::ALL {
+            tell(&mut hook, event);
+        }
         drop(hook);
         assert_eq!(failures.count(), 4);
         assert_eq!(reported.try_iter().collect::<Vec<_>>(), ["sh ended with exit status: 3 at phase_start"]);
@@ -300,7 +305,7 @@ mod tests {
         assert_eq!(reported.recv().unwrap(), "sh took longer than 500ms at phase_start and was killed");
         assert!(directory.path().join("started").exists());
         drop(hook);
-        std::thread::sleep(Duration::from_millis(2_000));
+        std::thread::sleep(Duration::from_secs(2));
         assert!(!directory.path().join("survived").exists());
     }
 

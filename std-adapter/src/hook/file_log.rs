@@ -210,7 +210,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("deep/er/phases.log");
         let mut hook = FileLogHook::new(FileLogConfig { verbose: true, ..FileLogConfig::new(&path) }).unwrap();
-        PhaseEvent::ALL.into_iter().for_each(|event| tell(&mut hook, event));
+        for event in PhaseEvent::ALL {
+            tell(&mut hook, event);
+        }
         let expected = [
             "PHASE_START: warmup",
             "PHASE_SENDING_COMPLETE: warmup | Sent: 1000, Sessions: 1000, Duration: 5.20s",

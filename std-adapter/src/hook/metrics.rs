@@ -244,7 +244,9 @@ mod tests {
         let mut metrics = Metrics::default();
         let mut longest = 0;
         for phases in 1..=10_000 {
-            LIFE.into_iter().for_each(|event| tell(&mut metrics, event));
+            for event in LIFE {
+                tell(&mut metrics, event);
+            }
             if phases % 500 == 0 {
                 let length = serde_json::to_string_pretty(&metrics.checkpoint("now", true)).unwrap().len();
                 assert!(length < 128 * 1024, "{length} bytes after {phases} phases");
