@@ -8,6 +8,7 @@
 //! | [`source`] | where bytes come from: serial ports, ptys, sockets, files |
 //! | [`capture`] | the append-only file that every byte goes to first |
 //! | [`session`] | one device's line: frames, boots, phases, histograms, and what was lost |
+//! | [`hook`] | what the host does when a phase starts, ends or times out |
 //! | [`remote`] | commands to a device: upload a plan, start, acknowledge, stop |
 //! | [`report`] | the summary of a run, as JSON and as text |
 //! | [`run`] | capture records to summary: the same for a live recording and for a replay |
@@ -29,10 +30,12 @@
 //! # Ok::<(), phasemeter::capture::CaptureError>(())
 //! ```
 
+mod atomic;
 pub mod plan;
 pub mod source;
 pub mod capture;
 pub mod session;
+pub mod hook;
 pub mod remote;
 pub mod report;
 pub mod run;

@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use crate::capture::{CaptureError, CaptureReader, CaptureWriter, EndKind, EndReason, Record};
+use crate::hook::{Background, HookError, Hooks, PhaseWatch};
 use crate::remote::{RemoteControl, RemoteError};
 use crate::run::{CAPTURE_FILE, Run, WriteError, write_artifacts};
 use crate::session::{Note, Session};
@@ -27,6 +28,19 @@ const LINGER: Duration = Duration::from_millis(300);
 /// and for so long at most.
 const LINGER_AT_MOST: Duration = Duration::from_secs(2);
 
+/// A source to record.
+#[derive(Debug)]
+pub struct Recorded {
+    /// Names the source.
+    pub identity: String,
+    /// Where its bytes come from.
+    pub line: Box<dyn Line>,
+    /// Are told of the phases that its device reports, as they come, on a thread of their own. A replay tells nobody.
+    pub hooks: Hooks,
+    /// Starts the device's run and acknowledges what has come; `None` if the device runs on its own.
+    pub remote: Option<RemoteControl>,
+}
+
 /// Where and for how long to record.
 #[derive(Clone, Debug)]
 pub struct RecordOptions {
@@ -36,17 +50,6 @@ pub struct RecordOptions {
     pub run_id: String,
     /// Recording ends after so long, whatever the devices do.
     pub max_duration: Option<Duration>,
-}
-
-/// One line to record.
-#[derive(Debug)]
-pub struct Input {
-    /// Names the source.
-    pub identity: String,
-    /// Where its bytes come from.
-    pub line: Box<dyn Line>,
-    /// Starts the device's run and acknowledges what has come; `None` if the device runs on its own.
-    pub remote: Option<RemoteControl>,
 }
 
 /// Is told how a recording goes.
@@ -67,6 +70,9 @@ pub enum RecordError {
     /// An artifact could not be written.
     #[error(transparent)]
     Artifact(#[from] WriteError),
+    /// The hooks could not be set up.
+    #[error(transparent)]
+    Hook(#[from] HookError),
 }
 
 /// Records the lines until every run is over, every line has ended, `stop` is set or the time has passed; then writes
@@ -76,7 +82,7 @@ pub enum RecordError {
 /// # Errors
 /// [`RecordError`] if a file could not be written. A line that fails is no error: the run says how it ended.
 pub fn record(
-    inputs: Vec<Input>,
+    sources: Vec<Recorded>,
     options: &RecordOptions,
     stop: &AtomicBool,
     watcher: &mut impl Watcher,
@@ -88,14 +94,15 @@ pub fn record(
     for record in CaptureReader::open(&path)? {
         run.apply(&record?, |_, _| {});
     }
-    let mut recording = Recording { capture, run, start: Instant::now(), remotes: Vec::new() };
+    let mut recording = Recording { capture, run, start: Instant::now(), phases: Vec::new(), remotes: Vec::new() };
     let (sender, events) = sync_channel(QUEUED_READS);
     let stop_readers = Arc::new(AtomicBool::new(false));
     let mut readers = Vec::new();
     let mut lines = Vec::new();
-    for (number, Input { identity, line, remote }) in (0..=u16::MAX).zip(inputs) {
+    for (number, Recorded { identity, line, hooks, remote }) in (0..=u16::MAX).zip(sources) {
         let at_ns = recording.nanos(Instant::now());
         recording.append(&Record::Source { source: number, identity: identity.into(), at_ns }, watcher)?;
+        recording.phases.push(Phases::new(hooks)?);
         recording.remotes.push(remote);
         lines.push((number, line));
     }
@@ -113,15 +120,41 @@ pub fn record(
         // A reader looks at the flag at least every tenth of a second; one that panicked has nothing more to give.
         let _ = reader.join();
     }
-    let run = recording.finish(ended?, watcher)?;
+    let (run, phases) = recording.finish(ended?, watcher)?;
     write_artifacts(&options.directory, &run.summary())?;
+    // Hooks may take a while for what they have not done yet: the artifacts come first.
+    drop(phases);
     Ok(run)
+}
+
+/// Tells the hooks of one source. Without hooks there is nothing to tell, nor a thread.
+struct Phases {
+    watch: PhaseWatch,
+    hooks: Option<Background>,
+}
+
+impl Phases {
+    fn new(hooks: Hooks) -> Result<Self, HookError> {
+        let hooks = if hooks.is_empty() { None } else { Some(Background::spawn(hooks)?) };
+        Ok(Self { watch: PhaseWatch::new(), hooks })
+    }
+
+    fn note(&mut self, note: &Note) {
+        let Some(hooks) = &mut self.hooks else { return };
+        match note {
+            Note::Reset => self.watch.reset(),
+            Note::Phase(report, uptime) => self.watch.see(report, *uptime, hooks),
+            _ => {}
+        }
+    }
 }
 
 struct Recording {
     capture: CaptureWriter,
     run: Run,
     start: Instant,
+    /// By the number of the source.
+    phases: Vec<Phases>,
     /// By the number of the line; `None` once there is nothing more to be told.
     remotes: Vec<Option<RemoteControl>>,
 }
@@ -211,11 +244,16 @@ impl Recording {
     /// First to the capture, then to the run.
     fn append(&mut self, record: &Record<'_>, watcher: &mut impl Watcher) -> Result<(), CaptureError> {
         self.capture.append(record)?;
-        self.run.apply(record, |source, note| watcher.note(source, &note));
+        self.run.apply(record, |source, note| {
+            if let Some(phases) = self.phases.get_mut(usize::from(source)) {
+                phases.note(&note);
+            }
+            watcher.note(source, &note);
+        });
         Ok(())
     }
 
-    fn finish(mut self, reason: EndReason, watcher: &mut impl Watcher) -> Result<Run, CaptureError> {
+    fn finish(mut self, reason: EndReason, watcher: &mut impl Watcher) -> Result<(Run, Vec<Phases>), CaptureError> {
         let at_ns = self.nanos(Instant::now());
         for source in 0..u16::try_from(self.run.sources().len()).unwrap_or(u16::MAX) {
             if self.run.sources().get(usize::from(source)).is_some_and(|state| state.ended.is_none()) {
@@ -226,7 +264,7 @@ impl Recording {
         self.append(&Record::End { at_ns, reason }, watcher)?;
         self.capture.finish()?;
         watcher.tick(&self.run);
-        Ok(self.run)
+        Ok((self.run, self.phases))
     }
 
     fn nanos(&self, at: Instant) -> u64 {

@@ -10,6 +10,7 @@ use phasemeter_core::telemetry::ReporterConfig;
 use phasemeter_core::time::Nanos;
 
 use super::interrupt;
+use crate::hook::Hooks;
 use crate::load::{Load, LoadOptions};
 use crate::plan;
 use crate::source::{DEFAULT_BAUD, open_output};
@@ -83,7 +84,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         max_in_flight: usize::try_from(args.max_in_flight).unwrap_or(usize::MAX),
         reporter: ReporterConfig::default(),
     };
-    let outcome = load.run(plan, output, &options, PrintHook)?;
+    let mut hooks = Hooks::new();
+    hooks.push(PrintHook);
+    let outcome = load.run(plan, output, &options, hooks)?;
     let failures = outcome.failures;
     for (count, what) in [
         (failures.connect, "requests found no connection"),

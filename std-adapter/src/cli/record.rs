@@ -8,7 +8,8 @@ use anyhow::{Context, bail};
 
 use super::{interrupt, progress::Progress, run_directory};
 use crate::capture::EndKind;
-use crate::record::{Input, RecordError, RecordOptions, record};
+use crate::hook::Hooks;
+use crate::record::{RecordError, RecordOptions, Recorded, record};
 use crate::report::render;
 use crate::run::Run;
 use crate::source::{DEFAULT_BAUD, SourceSpec};
@@ -53,7 +54,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let mut inputs: Vec<Input> = Vec::new();
+    let mut sources = Vec::new();
     for (index, source) in args.sources.iter().enumerate() {
         if args.sources[..index].contains(source) {
             bail!("{source} is given twice; a source is one device");
@@ -64,15 +65,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         if let Some(address) = line.local_addr() {
             super::say(format_args!("waiting for a device to connect to {address}"));
         }
-        inputs.push(Input { identity, line, remote: None });
+        sources.push(Recorded { identity, line, hooks: Hooks::new(), remote: None });
     }
     let stop = interrupt::watch(|| {})?;
     let run_id = run_directory::new_run_id();
     let directory = run_directory::create(args.out.as_deref(), &run_id)?;
     let options = RecordOptions { directory: directory.clone(), run_id, max_duration: args.max_duration };
-    let names = inputs.iter().map(|input| input.identity.clone()).collect();
+    let names = sources.iter().map(|source| source.identity.clone()).collect();
     let mut progress = Progress::new(names);
-    let recorded = record(inputs, &options, &stop, &mut progress);
+    let recorded = record(sources, &options, &stop, &mut progress);
     progress.finish();
     let recorded = keep_on_failure(recorded, &directory)?;
     let summary = recorded.summary();

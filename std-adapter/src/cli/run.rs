@@ -10,8 +10,9 @@ use anyhow::{Context, bail};
 
 use super::record::{fail_if_a_line_failed, keep_on_failure};
 use super::{interrupt, progress::Progress, run_directory};
+use crate::hook::Hooks;
 use crate::plan;
-use crate::record::{Input, RecordOptions, record};
+use crate::record::{RecordOptions, Recorded, record};
 use crate::remote::{Remote, RemoteError};
 use crate::report::render;
 use crate::source::{DEFAULT_BAUD, SourceSpec};
@@ -87,8 +88,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let directory = run_directory::create(args.out.as_deref(), &run_id)?;
     let options = RecordOptions { directory: directory.clone(), run_id, max_duration: args.max_duration };
     let mut progress = Progress::new(vec![identity.clone()]);
-    let input = Input { identity, line, remote: Some(remote) };
-    let recorded = record(vec![input], &options, &flag, &mut progress);
+    let source = Recorded { identity, line, hooks: Hooks::new(), remote: Some(remote) };
+    let recorded = record(vec![source], &options, &flag, &mut progress);
     progress.finish();
     let recorded = keep_on_failure(recorded, &directory)?;
     let summary = recorded.summary();
