@@ -129,7 +129,7 @@ fn a_lossy_line_costs_time_and_no_samples() {
     let (exited, summary) = run_with(PLAN, &[], Faults { lose_every: Some(4), ..Faults::default() });
     let summary = summary.unwrap();
     assert_whole(&exited, &summary);
-    assert!(summary["devices"][0]["lost_frames"].as_u64().unwrap() > 0, "{summary}");
+    assert!(summary["coverage"]["lost_frames"].as_u64().unwrap() > 0, "{summary}");
 }
 
 #[test]
