@@ -8,7 +8,7 @@
 //! | [`source`] | where bytes come from: serial ports, ptys, sockets, files |
 //! | [`capture`] | the append-only file that every byte goes to first |
 //! | [`session`] | one device's line: frames, boots, phases, histograms, and what was lost |
-//! | [`process`] | records of single requests, as load generators write them |
+//! | [`process`] | the records of every request, made into metrics |
 //! | [`report`] | the summary of a run, as JSON and as text |
 //! | [`run`] | capture records to summary: the same for a live recording and for a replay |
 //! | [`record`] | many sources into one capture, until their runs are over |
@@ -29,6 +29,7 @@
 //! # Ok::<(), phasemeter::capture::CaptureError>(())
 //! ```
 
+mod atomic;
 pub mod plan;
 pub mod source;
 pub mod capture;

@@ -1,12 +1,14 @@
 //! Capture records to summary. A live recording and a replay apply the same records here, so that every artifact of a
 //! run directory can be rebuilt byte for byte.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use crate::atomic::write_atomically;
 use crate::capture::{CaptureError, CaptureReader, EndKind, EndReason, Record};
 use crate::report::{Observed, RunInfo, Summary, render, summarize};
 use crate::session::{Note, Session, printable};
+
+pub use crate::atomic::WriteError;
 
 /// The capture's name in a run directory.
 pub const CAPTURE_FILE: &str = "capture.pmcap";
@@ -149,36 +151,4 @@ pub fn write_artifacts(directory: &Path, summary: &Summary) -> Result<(), WriteE
     json.push(b'\n');
     write_atomically(&directory.join(SUMMARY_FILE), &json)?;
     write_atomically(&directory.join(REPORT_FILE), render(summary).as_bytes())
-}
-
-/// A file could not be written.
-#[derive(Debug, thiserror::Error)]
-#[error("{}: {source}", path.display())]
-pub struct WriteError {
-    /// The file.
-    pub path: PathBuf,
-    /// What went wrong.
-    pub source: std::io::Error,
-}
-
-impl WriteError {
-    fn at(path: &Path) -> impl Fn(std::io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self { path: path.clone(), source }
-    }
-}
-
-/// A reader sees the old file or the new one, never a part: written beside it, synced, renamed over it.
-fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
-    let beside = path.with_extension("tmp");
-    let write = || {
-        let mut file = std::fs::File::create(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&beside, path)
-    };
-    write().map_err(|source| {
-        let _ = std::fs::remove_file(&beside);
-        WriteError::at(path)(source)
-    })
 }
