@@ -10,6 +10,7 @@
 //! | [`session`] | one device's line: frames, boots, phases, histograms, and what was lost |
 //! | [`hook`] | what the host does when a phase starts, ends or times out |
 //! | [`remote`] | commands to a device: upload a plan, start, acknowledge, stop |
+//! | [`process`] | the records of every request, made into metrics |
 //! | [`report`] | the summary of a run, as JSON and as text |
 //! | [`run`] | capture records to summary: the same for a live recording and for a replay |
 //! | [`record`] | many sources into one capture, until their runs are over |
@@ -37,6 +38,7 @@ pub mod capture;
 pub mod session;
 pub mod hook;
 pub mod remote;
+pub mod process;
 pub mod report;
 pub mod run;
 pub mod record;

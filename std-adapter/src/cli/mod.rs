@@ -5,6 +5,7 @@ mod interrupt;
 mod load;
 mod mock_server;
 mod ports;
+mod process;
 mod progress;
 mod record;
 mod replay;
@@ -35,6 +36,7 @@ enum Command {
     Record(record::Args),
     Replay(replay::Args),
     Report(report::Args),
+    Process(process::Args),
     Load(load::Args),
     MockServer(mock_server::Args),
     Ports(ports::Args),
@@ -48,6 +50,7 @@ pub fn main() -> ExitCode {
         Command::Record(args) => record::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Process(args) => process::run(&args),
         Command::Load(args) => load::run(&args),
         Command::MockServer(args) => mock_server::run(args),
         Command::Ports(args) => ports::run(args),

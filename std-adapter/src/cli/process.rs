@@ -1,0 +1,189 @@
+//! `phasemeter process`: records of single requests to metrics.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail, ensure};
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::atomic::write_atomically;
+use crate::process::{
+    Document, Format, Percentiles, ReadOptions, ReadWatcher, Reader, Rejection, ResultSet, ResultsAggregator, render,
+};
+
+const NOTES: &str = "\
+Records are JSON Lines, plain or gzip. Either one flat object a request:
+  {\"timestamp\": 1000.0, \"latency_ms\": 50.5, \"status\": \"success\", \"error\": null}
+with latency_ms, latency or response_time in ms and timestamp in s; or AIPerf's profile_export.jsonl, with
+phase_manifest.json beside it for the phases' windows. The first valid record tells which.
+
+A request failed if its error is not null, its status is \"error\", or it was cancelled.
+
+Examples:
+  phasemeter process artifacts/profile_export.jsonl
+  phasemeter process a.jsonl b.jsonl.gz --json | jq '.phases[].metrics.request_latency.percentiles.p99'
+  phasemeter process a.jsonl b.jsonl --aggregate --report";
+
+/// Make metrics of the records of single requests.
+///
+/// Memory does not grow with the records, and each percentile has proven bounds. Bad lines are told, counted and skipped.
+#[derive(Debug, clap::Args)]
+#[command(after_help = NOTES)]
+pub(super) struct Args {
+    /// Files of records, `-` for standard input; all together are one set.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<String>,
+    /// Keep all samples in memory, for exact percentiles and all that AIPerf derives.
+    #[arg(long)]
+    exact: bool,
+    /// What the records are, if not what the first one looks like.
+    #[arg(long)]
+    format: Option<FormatName>,
+    /// Fail at the first bad line.
+    #[arg(long)]
+    strict: bool,
+    /// Also take each file for a result set and aggregate them.
+    #[arg(long)]
+    aggregate: bool,
+    /// Print the aggregate in words only.
+    #[arg(long, requires = "aggregate", conflicts_with = "json")]
+    report: bool,
+    /// Percentiles from 0 to 100.
+    #[arg(long, value_name = "LIST", default_value = "50,75,90,95,99")]
+    percentiles: Percentiles,
+    /// Also write the JSON to a file.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Print JSON instead of tables.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FormatName {
+    Flat,
+    Aiperf,
+}
+
+impl From<FormatName> for Format {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::Flat => Self::Flat,
+            FormatName::Aiperf => Self::Aiperf,
+        }
+    }
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    ensure!(args.files.iter().filter(|file| *file == "-").count() <= 1, "standard input can only be read once");
+    let options = || ReadOptions {
+        format: args.format.map(Format::from),
+        exact: args.exact,
+        strict: args.strict,
+        percentiles: args.percentiles.clone(),
+        threads: None,
+    };
+    let mut progress = Progress::new(&args.files);
+    let mut sets = Vec::new();
+    // To aggregate them each file is a set of its own, otherwise all are one.
+    let groups = args.files.chunks(if args.aggregate { 1 } else { args.files.len() });
+    for files in groups {
+        let mut reader = Reader::new(files.join(" "), options());
+        for file in files {
+            progress.begin();
+            if file == "-" {
+                reader.read(file, std::io::stdin(), &mut progress)?;
+            } else {
+                reader.read_file(Path::new(file), &mut progress)?;
+            }
+        }
+        sets.push(reader.finish());
+    }
+    progress.finish(sets.iter().map(ResultSet::rejected).sum());
+    let set = merged(&sets)?;
+    if set.records() == 0 {
+        bail!("no valid record in {}", args.files.join(" "));
+    }
+    let mut document = Document::new(&set, args.files.clone(), &args.percentiles);
+    let aggregator = ResultsAggregator { timing: None, percentiles: args.percentiles.clone() };
+    if args.aggregate {
+        document.aggregate = Some(aggregator.aggregate(&sets)?);
+    }
+    let json = serde_json::to_string_pretty(&document).context("cannot write the metrics as JSON")? + "\n";
+    if let Some(path) = &args.output {
+        write_atomically(path, json.as_bytes()).context("cannot write the output")?;
+    }
+    let report = || aggregator.generate_report(&sets);
+    let text = match (args.json, args.aggregate, args.report) {
+        (true, ..) => json,
+        (_, _, true) => report()?,
+        (_, true, _) => render(&document) + "\n" + &report()?,
+        _ => render(&document),
+    };
+    super::print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn merged(sets: &[ResultSet]) -> anyhow::Result<std::borrow::Cow<'_, ResultSet>> {
+    if let [set] = sets {
+        return Ok(std::borrow::Cow::Borrowed(set));
+    }
+    let mut all = ResultSet::new("all");
+    sets.iter().try_for_each(|set| all.merge(set))?;
+    Ok(std::borrow::Cow::Owned(all))
+}
+
+/// Bad lines on standard error, and how far reading got if that is a terminal.
+struct Progress {
+    bar: Option<ProgressBar>,
+    /// Bytes of the inputs before the current one, and of that.
+    before: u64,
+    current: u64,
+    told: u64,
+}
+
+impl Progress {
+    fn new(files: &[String]) -> Self {
+        let sizes: Option<Vec<u64>> =
+            files.iter().map(|file| Some(std::fs::metadata(file).ok().filter(|file| file.is_file())?.len())).collect();
+        let bar = sizes.filter(|_| std::io::stderr().is_terminal()).map(|sizes| {
+            let style =
+                ProgressStyle::with_template("{bar:40} {bytes} of {total_bytes}  {binary_bytes_per_sec}  {eta}")
+                    .unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::new(sizes.iter().sum()).with_style(style)
+        });
+        Self { bar, before: 0, current: 0, told: 0 }
+    }
+
+    fn begin(&mut self) {
+        self.before += std::mem::take(&mut self.current);
+    }
+
+    fn finish(&self, rejected: u64) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        if rejected > self.told {
+            super::say(format_args!("{} more bad lines, {rejected} in all", rejected - self.told));
+        }
+    }
+}
+
+impl ReadWatcher for Progress {
+    fn rejected(&mut self, rejection: &Rejection<'_>) {
+        self.told += 1;
+        match &self.bar {
+            Some(bar) => bar.suspend(|| super::say(rejection)),
+            None => super::say(rejection),
+        }
+    }
+
+    fn progress(&mut self, bytes: u64) {
+        self.current = bytes;
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.before + bytes);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Many result sets made into one.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::metrics::{counts, latency};
+use super::moments::to_f64;
+use super::{Percentiles, PostProcessor, ProcessError, ProcessingResult, ResultSet, Window};
+
+/// How result sets relate in time; as in [`phasemeter_core::aggregate::Timing`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Timing {
+    /// Side by side, as load generators: rates add.
+    Concurrent,
+    /// One after the other: windows add, the rate is successful requests over their sum.
+    Sequential,
+}
+
+/// Makes many result sets into one.
+///
+/// The metrics: those of [`MetricsProcessor`](super::MetricsProcessor), and `total_sets`; `sets` with the `name` and
+/// `records` of each; `records_per_set`, their mean; `success_rate`; `throughput_rps`, successful requests a second, which
+/// is null if a set has no window; `timing`, how the throughput was made. Warm-up phases are left out.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ResultsAggregator {
+    /// How the sets relate in time. Unless given, they are sequential if no two windows overlap.
+    pub timing: Option<Timing>,
+    /// Which percentiles.
+    pub percentiles: Percentiles,
+}
+
+impl ResultsAggregator {
+    /// The aggregate in words, a line each.
+    ///
+    /// # Errors
+    /// As [`aggregate`](Self::aggregate).
+    pub fn generate_report(&self, results: &[ResultSet]) -> Result<String, ProcessError> {
+        let result = self.aggregate(results)?;
+        let number = |name: &str| result.metrics().get(name).and_then(serde_json::Value::as_f64);
+        let mut text = String::new();
+        let _ = writeln!(text, "Total Records: {}", grouped(result.record_count()));
+        let _ = writeln!(text, "Result Sets: {}", grouped(results.len() as u64));
+        if let Some(rate) = number("success_rate") {
+            let _ = writeln!(text, "Success Rate: {:.2}%", rate * 100.0);
+        }
+        if let Some(rate) = number("throughput_rps") {
+            let timing = match self.timing(results) {
+                Timing::Concurrent => "concurrent",
+                Timing::Sequential => "sequential",
+            };
+            let _ = writeln!(text, "Throughput: {rate:.2} req/s ({timing})");
+        }
+        if let Some(latency) = result.metrics().get("latency_percentiles") {
+            let unit = latency["unit"].as_str().unwrap_or_default();
+            let names = ["min", "mean", "stdev"].map(str::to_owned).into_iter().chain(self.percentiles.names());
+            for name in names.chain(["max".to_owned()]) {
+                if let Some(value) = latency[&name].as_f64() {
+                    let _ = writeln!(text, "Latency {name}: {value:.3} {unit}");
+                }
+            }
+        }
+        Ok(text)
+    }
+
+    /// The aggregate.
+    ///
+    /// # Errors
+    /// [`ProcessError::NoResultSets`], and [`ProcessError::Units`] if their latencies have different ones.
+    pub fn aggregate(&self, results: &[ResultSet]) -> Result<ProcessingResult, ProcessError> {
+        if results.is_empty() {
+            return Err(ProcessError::NoResultSets);
+        }
+        let mut metrics = counts(results);
+        metrics.extend(latency(results, &self.percentiles)?);
+        let timing = self.timing(results);
+        let total = results.iter().map(ResultSet::counts).sum::<super::RequestCounts>();
+        let records = |set: &ResultSet| set.counts().total();
+        let sets: Vec<_> = results.iter().map(|set| json!({"name": set.name(), "records": records(set)})).collect();
+        for (name, value) in [
+            ("total_sets", json!(results.len())),
+            ("sets", json!(sets)),
+            ("records_per_set", json!(to_f64(total.total()) / to_f64(results.len() as u64))),
+            ("success_rate", json!(total.success_rate())),
+            ("throughput_rps", json!(throughput(results, timing))),
+            ("timing", json!(timing)),
+        ] {
+            metrics.insert(name.to_owned(), value);
+        }
+        Ok(ProcessingResult::new(results, metrics))
+    }
+
+    fn timing(&self, results: &[ResultSet]) -> Timing {
+        self.timing.unwrap_or_else(|| {
+            let mut windows: Vec<Window> = results.iter().filter_map(window).collect();
+            windows.sort_by_key(|window| window.start_ns);
+            let overlap = windows.windows(2).any(|pair| matches!(pair, [a, b] if b.start_ns < a.end_ns));
+            if overlap { Timing::Concurrent } else { Timing::Sequential }
+        })
+    }
+}
+
+impl PostProcessor for ResultsAggregator {
+    fn process(&mut self, results: &[ResultSet]) -> Result<ProcessingResult, ProcessError> {
+        self.aggregate(results)
+    }
+}
+
+/// From the first start to the last end of the phases that count.
+fn window(set: &ResultSet) -> Option<Window> {
+    set.measured().filter_map(|phase| phase.window).reduce(Window::union)
+}
+
+fn throughput(results: &[ResultSet], timing: Timing) -> Option<f64> {
+    let parts = results.iter().map(|set| Some((to_f64(set.counts().successful), window(set)?.seconds())));
+    let parts: Vec<(f64, f64)> = parts.collect::<Option<_>>()?;
+    let rate = match timing {
+        Timing::Concurrent => parts.iter().map(|(successful, seconds)| successful / seconds).sum(),
+        Timing::Sequential => {
+            let (successful, seconds) = parts.iter().fold((0.0, 0.0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
+            successful / seconds
+        }
+    };
+    Some(rate).filter(|rate: &f64| rate.is_finite())
+}
+
+/// `1,234,567`
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

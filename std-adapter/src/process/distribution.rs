@@ -1,0 +1,272 @@
+//! The values of one metric: statistics, and percentiles with bounds.
+
+use phasemeter_core::histogram::{Counter, HistogramView};
+use serde::Serialize;
+
+use super::moments::{Moments, to_f64};
+use super::sketch::{Cell, Sketch};
+
+/// The values of one metric in one unit.
+///
+/// Count, extremes, sum, mean and standard deviation come from the values themselves. So do percentiles if the samples
+/// are kept; otherwise they come from a sketch of fixed size, with bounds that contain the true value.
+#[derive(Clone, Debug)]
+pub struct Distribution {
+    unit: String,
+    moments: Moments,
+    values: Values,
+}
+
+#[derive(Clone, Debug)]
+enum Values {
+    Sketched(Sketch),
+    /// Sorted, once all are there.
+    Kept(Vec<f64>),
+}
+
+/// A number that is known to lie between two others.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Bounded {
+    /// The estimate.
+    pub value: f64,
+    /// The true value is not below.
+    pub lower: f64,
+    /// The true value is not above.
+    pub upper: f64,
+}
+
+impl Distribution {
+    /// No values yet; they will be sketched.
+    pub fn new(unit: impl Into<String>) -> Self {
+        Self { unit: unit.into(), moments: Moments::default(), values: Values::Sketched(Sketch::default()) }
+    }
+
+    /// The values of a histogram that counts millionths of `unit`: nanoseconds, for `ms`.
+    ///
+    /// Minimum and maximum, mean and standard deviation are the histogram's. Sums that are saturated there are lower
+    /// bounds here too.
+    pub fn from_histogram<C: Counter>(histogram: &HistogramView<C>, unit: impl Into<String>) -> Self {
+        let mut distribution = Self::new(unit);
+        if let (Some(min), Some(max)) = (histogram.min(), histogram.max()) {
+            let mut sketch = Sketch::default();
+            sketch.record_histogram(histogram);
+            #[expect(clippy::cast_precision_loss, reason = "a statistic in f64 has 53 bits")]
+            let sum = histogram.sum() as f64 / 1e6;
+            let stdev = to_f64(histogram.stdev().unwrap_or(0)) / 1e6;
+            let extremes = (to_f64(min) / 1e6, to_f64(max) / 1e6);
+            distribution.moments = Moments::from_parts(histogram.count(), extremes, sum, stdev * stdev);
+            distribution.values = Values::Sketched(sketch);
+        }
+        distribution
+    }
+
+    /// Adds values, which are finite; others are left out.
+    pub fn extend(&mut self, values: &[f64]) {
+        if values.iter().all(|value| value.is_finite()) {
+            self.add(values, &Moments::of(values), false);
+        } else {
+            let finite: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
+            self.add(&finite, &Moments::of(&finite), false);
+        }
+    }
+
+    /// Adds finite values of which the moments are known. With `keep`, percentiles are going to be exact, if every
+    /// addition says so.
+    pub(super) fn add(&mut self, values: &[f64], moments: &Moments, keep: bool) {
+        if keep && self.moments.count == 0 {
+            self.values = Values::Kept(Vec::new());
+        }
+        self.moments.merge(moments);
+        match &mut self.values {
+            Values::Kept(kept) => kept.extend_from_slice(values),
+            Values::Sketched(sketch) => sketch.record(values),
+        }
+    }
+
+    /// Puts kept samples in order, after which percentiles cost little.
+    pub(super) fn sort(&mut self) {
+        if let Values::Kept(kept) = &mut self.values {
+            kept.sort_unstable_by(f64::total_cmp);
+        }
+    }
+
+    /// Adds the values of another distribution of the same unit. Samples stay exact only if both have kept them.
+    pub fn merge(&mut self, other: &Self) {
+        if self.count() == 0 {
+            self.values = other.values.clone();
+        } else if other.count() > 0 {
+            match (&mut self.values, &other.values) {
+                (Values::Sketched(own), Values::Sketched(sketch)) => own.merge(sketch),
+                (Values::Sketched(own), Values::Kept(kept)) => own.record(kept),
+                (Values::Kept(own), Values::Kept(kept)) => {
+                    own.extend_from_slice(kept);
+                    self.sort();
+                }
+                (Values::Kept(own), Values::Sketched(sketch)) => {
+                    let mut both = sketch.clone();
+                    both.record(own);
+                    self.values = Values::Sketched(both);
+                }
+            }
+        }
+        self.moments.merge(&other.moments);
+    }
+
+    /// The unit of all values.
+    pub fn unit(&self) -> &str {
+        &self.unit
+    }
+
+    /// How many values.
+    pub fn count(&self) -> u64 {
+        self.moments.count
+    }
+
+    /// Whether percentiles are those of the samples, not bounds around them.
+    pub fn is_exact(&self) -> bool {
+        matches!(self.values, Values::Kept(_))
+    }
+
+    /// The smallest value, exact.
+    pub fn min(&self) -> Option<f64> {
+        (self.count() > 0).then_some(self.moments.min)
+    }
+
+    /// The largest value, exact.
+    pub fn max(&self) -> Option<f64> {
+        (self.count() > 0).then_some(self.moments.max)
+    }
+
+    /// The sum of the values; `None` if it is beyond the range of `f64`.
+    pub fn sum(&self) -> Option<f64> {
+        Some(self.moments.sum()).filter(|sum| sum.is_finite())
+    }
+
+    /// The mean; `None` without values, or if the sum is beyond the range of `f64`.
+    pub fn mean(&self) -> Option<f64> {
+        self.sum().and_then(|_| self.moments.mean())
+    }
+
+    /// The standard deviation of the population; `None` without values, or beyond the range of `f64`.
+    pub fn stdev(&self) -> Option<f64> {
+        self.moments.stdev().filter(|stdev| stdev.is_finite())
+    }
+
+    /// Percentiles from 0 to 100 in any order, each interpolated linearly between the two closest ranks, as `NumPy` and
+    /// AIPerf do; empty without values.
+    ///
+    /// If samples were kept, value and bounds are the same. Otherwise the bounds contain the percentile of the values,
+    /// and the estimate is as far from both in relative terms: at most 0.14 %, wherever two neighbouring values are
+    /// not further apart than that.
+    pub fn percentiles(&self, percentiles: &[f64]) -> Vec<Bounded> {
+        if self.count() == 0 {
+            return Vec::new();
+        }
+        match &self.values {
+            Values::Kept(kept) => {
+                let at = |rank: u64| usize::try_from(rank).ok().and_then(|rank| kept.get(rank)).copied();
+                let exactly = |value| Bounded { value, lower: value, upper: value };
+                percentiles
+                    .iter()
+                    .filter_map(|&percentile| {
+                        let Position { below, above, part } = Position::of(percentile, self.count());
+                        Some(exactly(between(at(below)?, at(above)?, part)))
+                    })
+                    .collect()
+            }
+            Values::Sketched(sketch) => {
+                let ranks = Ranks::of(sketch.cells(), &self.moments);
+                percentiles.iter().map(|&percentile| ranks.percentile(Position::of(percentile, self.count()))).collect()
+            }
+        }
+    }
+}
+
+/// Where a percentile lies among values in order: `part` of the way from rank `below` to rank `above`, both from 0.
+#[derive(Clone, Copy, Debug)]
+struct Position {
+    below: u64,
+    above: u64,
+    part: f64,
+}
+
+impl Position {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank is not negative")]
+    fn of(percentile: f64, count: u64) -> Self {
+        let last = count.saturating_sub(1);
+        let position = percentile.clamp(0.0, 100.0) / 100.0 * to_f64(last);
+        let below = (position.floor() as u64).min(last);
+        Self { below, above: below.saturating_add(1).min(last), part: position - to_f64(below) }
+    }
+}
+
+/// From `a` to `b`, exact at both ends.
+fn between(a: f64, b: f64, part: f64) -> f64 {
+    if part < 0.5 { a + (b - a) * part } else { b - (b - a) * (1.0 - part) }
+}
+
+/// What is known of the value at each rank.
+///
+/// Of values that are only known to lie between a lower and an upper bound each, the k-th smallest is not below the k-th
+/// smallest lower bound, and not above the k-th smallest upper bound: wherever the cells lie.
+struct Ranks {
+    /// Bounds in rising order, with the number of values up to there.
+    lower: Vec<(f64, u64)>,
+    upper: Vec<(f64, u64)>,
+    min: f64,
+    max: f64,
+    last: u64,
+}
+
+impl Ranks {
+    fn of(cells: Vec<Cell>, moments: &Moments) -> Self {
+        let (min, max) = (moments.min, moments.max);
+        let cumulated = |bound: fn(&Cell) -> f64| {
+            let mut bounds: Vec<_> = cells.iter().map(|cell| (bound(cell).clamp(min, max), cell.count)).collect();
+            bounds.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let mut sum = 0u64;
+            for (_, count) in &mut bounds {
+                sum = sum.saturating_add(*count);
+                *count = sum;
+            }
+            bounds
+        };
+        let (lower, upper) = (cumulated(|cell| cell.lower), cumulated(|cell| cell.upper));
+        Self { lower, upper, min, max, last: moments.count.saturating_sub(1) }
+    }
+
+    /// Bounds of the value at a rank, from 0.
+    fn at(&self, rank: u64) -> (f64, f64) {
+        if rank == 0 {
+            return (self.min, self.min);
+        }
+        if rank >= self.last {
+            return (self.max, self.max);
+        }
+        let find = |bounds: &[(f64, u64)], otherwise| {
+            let place = bounds.partition_point(|(_, upto)| *upto <= rank);
+            bounds.get(place).map_or(otherwise, |(bound, _)| *bound)
+        };
+        (find(&self.lower, self.min), find(&self.upper, self.max))
+    }
+
+    fn percentile(&self, Position { below, above, part }: Position) -> Bounded {
+        let ((l0, u0), (l1, u1)) = (self.at(below), self.at(above));
+        let (mut lower, mut upper) = (between(l0, l1, part), between(u0, u1, part));
+        if lower < upper {
+            // The interpolation of the true values rounds, and so does this one.
+            let rounding = 4.0 * f64::EPSILON * lower.abs().max(upper.abs());
+            (lower, upper) = ((lower - rounding).max(self.min), (upper + rounding).min(self.max));
+        }
+        let value = if lower > 0.0 || upper < 0.0 {
+            // 2LU / (L + U), which is as far from both in relative terms, without leaving the range of f64.
+            2.0 * lower / (1.0 + lower / upper)
+        } else {
+            f64::midpoint(lower, upper)
+        };
+        Bounded { value: value.clamp(lower, upper), lower, upper }
+    }
+}
+
+#[cfg(test)]
+mod tests;

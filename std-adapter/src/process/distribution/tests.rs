@@ -1,0 +1,115 @@
+use phasemeter_core::histogram::LatencyHistogram;
+use proptest::prelude::*;
+
+use super::*;
+
+const PERCENTILES: [f64; 9] = [0.0, 1.0, 25.0, 50.0, 75.0, 90.0, 99.0, 99.9, 100.0];
+
+fn kept(values: &[f64]) -> Distribution {
+    let mut distribution = Distribution::new("ms");
+    distribution.add(values, &Moments::of(values), true);
+    distribution.sort();
+    distribution
+}
+
+fn sketched(values: &[f64]) -> Distribution {
+    let mut distribution = Distribution::new("ms");
+    distribution.extend(values);
+    distribution
+}
+
+/// Values of every sign and magnitude, many of them equal or close.
+fn values() -> impl Strategy<Value = Vec<f64>> {
+    let value = prop_oneof![
+        Just(0.0),
+        0.0f64..1e3,
+        -1e3f64..0.0,
+        (0i32..50).prop_map(f64::from),
+        (1.0f64..10.0, -40i32..40).prop_map(|(m, e)| m * 10f64.powi(e)),
+        (1.0f64..10.0, -30i32..30).prop_map(|(m, e)| -m * 10f64.powi(e)),
+    ];
+    prop::collection::vec(value, 1..300)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn bounds_contain_the_exact_percentile(values in values()) {
+        let (exact, sketch) = (kept(&values), sketched(&values));
+        for (exact, bounded) in exact.percentiles(&PERCENTILES).iter().zip(sketch.percentiles(&PERCENTILES)) {
+            prop_assert_eq!((exact.lower, exact.upper), (exact.value, exact.value));
+            prop_assert!(bounded.lower <= exact.value && exact.value <= bounded.upper, "{:?} {:?}", exact, bounded);
+            prop_assert!(bounded.lower <= bounded.value && bounded.value <= bounded.upper, "{:?}", bounded);
+        }
+    }
+
+    #[test]
+    fn merging_is_as_recording_all(a in values(), b in values()) {
+        let all = [a.clone(), b.clone()].concat();
+        let whole = sketched(&all);
+        for (mut left, right) in [
+            (sketched(&a), sketched(&b)),
+            (sketched(&a), kept(&b)),
+            (kept(&a), sketched(&b)),
+        ] {
+            left.merge(&right);
+            prop_assert_eq!(left.percentiles(&PERCENTILES), whole.percentiles(&PERCENTILES));
+            prop_assert_eq!((left.count(), left.min(), left.max()), (whole.count(), whole.min(), whole.max()));
+        }
+        let mut both = kept(&a);
+        both.merge(&kept(&b));
+        prop_assert_eq!(both.percentiles(&PERCENTILES), kept(&all).percentiles(&PERCENTILES));
+    }
+
+    /// Neighbours are close here, so that interpolating between them adds nothing to the sketch's own error.
+    #[test]
+    fn dense_values_are_within_a_seventh_of_a_percent(start in 0.001f64..1e6) {
+        let values: Vec<f64> = (0..2000).map(|i| start * (1.0 + f64::from(i) * 1e-4)).collect();
+        for (exact, bounded) in kept(&values).percentiles(&PERCENTILES).iter().zip(sketched(&values).percentiles(&PERCENTILES)) {
+            prop_assert!((bounded.value / exact.value - 1.0).abs() <= 0.0014, "{:?} {:?}", exact, bounded);
+        }
+    }
+}
+
+/// By hand: positions 0.25 * 3 = 0.75 and 0.9 * 3 = 2.7, as `numpy.percentile` has it.
+#[test]
+fn percentiles_interpolate_between_closest_ranks() {
+    let distribution = kept(&[4.0, 1.0, 3.0, 2.0]);
+    let values: Vec<f64> = distribution.percentiles(&[25.0, 50.0, 90.0, 100.0]).iter().map(|p| p.value).collect();
+    assert_eq!(values, [1.75, 2.5, 3.7, 4.0]);
+    assert_eq!(distribution.stdev(), Some(1.25f64.sqrt()));
+}
+
+#[test]
+fn a_device_histogram_counts_millionths() {
+    let mut histogram = LatencyHistogram::<512>::new();
+    (1..=100u64).for_each(|millis| histogram.record(millis * 1_000_000));
+    let distribution = Distribution::from_histogram(&histogram, "ms");
+    assert_eq!((distribution.count(), distribution.min(), distribution.max()), (100, Some(1.0), Some(100.0)));
+    assert_eq!((distribution.mean(), distribution.sum()), (Some(50.5), Some(5050.0)));
+    assert!((distribution.stdev().unwrap() - 833.25f64.sqrt()).abs() < 1e-6);
+    let p50 = distribution.percentiles(&[50.0])[0];
+    assert!(p50.lower <= 50.5 && 50.5 <= p50.upper && p50.upper < 52.0, "{p50:?}");
+}
+
+#[test]
+fn counts_that_a_full_counter_missed_widen_the_bounds() {
+    let mut histogram = LatencyHistogram::<64, u16>::new();
+    histogram.record_n(1_000_000, 200_000);
+    histogram.record_n(2_000_000, 60_000);
+    let distribution = Distribution::from_histogram(&histogram, "ms");
+    assert_eq!(distribution.count(), 260_000);
+    let p50 = distribution.percentiles(&[50.0])[0];
+    assert!(p50.lower <= 1.0 && 1.0 <= p50.upper, "{p50:?}");
+}
+
+#[test]
+fn nothing_has_no_statistics() {
+    let empty = Distribution::new("ms");
+    assert_eq!((empty.min(), empty.max(), empty.mean(), empty.stdev()), (None, None, None, None));
+    assert!(empty.percentiles(&PERCENTILES).is_empty());
+    assert_eq!(sketched(&[f64::NAN, f64::INFINITY, 2.0]).count(), 1);
+    let huge = sketched(&[f64::MAX, f64::MAX]);
+    assert_eq!((huge.sum(), huge.mean(), huge.max()), (None, None, Some(f64::MAX)));
+}

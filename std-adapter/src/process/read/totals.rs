@@ -1,0 +1,148 @@
+//! The sum of all batches.
+
+use std::collections::BTreeMap;
+
+use super::batch::{Batch, PhaseBatch, TOLD};
+use super::tags::Tag;
+use crate::process::aiperf::{self, Derivation, Request, Scalars};
+use crate::process::set::DerivedMetrics;
+use crate::process::{Percentiles, ProcessError, ResultSet, Window, WindowSource};
+
+#[derive(Debug)]
+pub(super) struct Totals {
+    set: ResultSet,
+    exact: bool,
+    derivations: BTreeMap<String, Derive>,
+    /// Of the current input: its name, its lines so far, how many bad ones were told, and the times in it by phase.
+    input: String,
+    lines: u64,
+    told: usize,
+    times: BTreeMap<String, (u64, u64)>,
+}
+
+/// What AIPerf derives: everything if samples are kept, else the part that takes constant memory.
+#[derive(Debug)]
+enum Derive {
+    Scalars(Box<Scalars>),
+    All(Box<Derivation>),
+}
+
+impl Totals {
+    pub(super) fn new(set: ResultSet, exact: bool) -> Self {
+        Self {
+            set,
+            exact,
+            derivations: BTreeMap::new(),
+            input: String::new(),
+            lines: 0,
+            told: 0,
+            times: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn begin_input(&mut self, name: &str) {
+        name.clone_into(&mut self.input);
+        (self.lines, self.told) = (0, 0);
+        self.times.clear();
+    }
+
+    /// The lines of the current input before the next batch.
+    pub(super) fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    /// Whether one more bad line shall be told.
+    pub(super) fn tells(&mut self) -> bool {
+        self.told += 1;
+        self.told <= TOLD
+    }
+
+    pub(super) fn add(&mut self, batch: &Batch) -> Result<(), ProcessError> {
+        self.lines += batch.lines;
+        self.set.reject(batch.rejected);
+        self.set.skip(batch.skipped);
+        batch
+            .phases
+            .iter()
+            .filter(|phase| phase.counts.total() > 0)
+            .try_for_each(|phase| self.add_phase(phase, batch.tags()))
+    }
+
+    fn add_phase(&mut self, batch: &PhaseBatch, tags: &[Tag]) -> Result<(), ProcessError> {
+        let phase = self.set.phase(&batch.name)?;
+        phase.warmup |= batch.warmup;
+        phase.counts = [phase.counts, batch.counts].into_iter().sum();
+        for ((tag, column), moments) in tags.iter().zip(&batch.columns).zip(&batch.moments) {
+            if !column.is_empty() {
+                phase.metric(&tag.name, &tag.unit, &self.input)?.add(column, moments, self.exact);
+            }
+        }
+        if let Some((first, last)) = batch.times {
+            let times = self.times.entry(batch.name.clone()).or_insert((first, last));
+            *times = (times.0.min(first), times.1.max(last));
+        }
+        if batch.requests.is_empty() {
+            return Ok(());
+        }
+        let exact = self.exact;
+        let derive = self
+            .derivations
+            .entry(batch.name.clone())
+            .or_insert_with(|| if exact { Derive::All(Box::default()) } else { Derive::Scalars(Box::default()) });
+        match derive {
+            Derive::Scalars(scalars) => batch.requests.iter().for_each(|(request, _)| scalars.add(request)),
+            Derive::All(derivation) => {
+                let gaps = batch.gaps(tags);
+                for (request, range) in &batch.requests {
+                    let inter_chunk_latency_ms = gaps.get(range.clone()).unwrap_or_default();
+                    derivation.add(&Request { inter_chunk_latency_ms, ..*request });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the windows of the phases of the current input: those told by the load generator, or from its times.
+    pub(super) fn end_input(&mut self, told: &[(String, Window)]) -> Result<(), ProcessError> {
+        for (name, (start_ns, end_ns)) in std::mem::take(&mut self.times) {
+            let from_records = Window { start_ns, end_ns, source: WindowSource::Records };
+            let window = told.iter().find(|(phase, _)| *phase == name).map_or(from_records, |(_, window)| *window);
+            let phase = self.set.phase(&name)?;
+            phase.window = Some(phase.window.map_or(window, |own| own.union(window)));
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self, percentiles: &Percentiles) -> ResultSet {
+        sort(&mut self.set);
+        for (name, phase) in self.set.phases_mut() {
+            let Some(derive) = self.derivations.remove(name) else { continue };
+            let window = phase.window.map(|window| aiperf::Window { start_ns: window.start_ns, end_ns: window.end_ns });
+            let sum = |tag: &str| phase.metrics().get(tag)?.sum();
+            let metrics = match derive {
+                Derive::Scalars(scalars) => scalars.finish(window, sum),
+                Derive::All(derivation) => derivation.finish(window, percentiles.as_slice(), sum),
+            };
+            phase.derived = DerivedMetrics { percentiles: percentiles.clone(), metrics };
+        }
+        self.set
+    }
+}
+
+/// Sorts the samples of all metrics, on all processors.
+fn sort(set: &mut ResultSet) {
+    let mut all: Vec<_> = set.phases_mut().flat_map(|(_, phase)| phase.distributions_mut()).collect();
+    all.sort_by_key(|distribution| distribution.count());
+    let queue = std::sync::Mutex::new(all);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            // The longest first, so that none is left for the end.
+            scope.spawn(|| {
+                while let Some(next) = super::lock(&queue).pop() {
+                    next.sort()
+                }
+            });
+        }
+    });
+}

@@ -1,0 +1,267 @@
+//! What was measured over one set of requests.
+
+use std::collections::BTreeMap;
+use std::iter::Sum;
+
+use serde::Serialize;
+
+use super::moments::to_f64;
+use super::{Distribution, Percentiles, ProcessError, aiperf};
+
+/// More phases than any benchmark has.
+pub(super) const MAX_PHASES: usize = 64;
+/// More metrics than any benchmark has.
+const MAX_METRICS: usize = 512;
+
+/// How requests ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestCounts {
+    /// Requests that succeeded.
+    pub successful: u64,
+    /// Requests that came back with an error.
+    pub errors: u64,
+    /// Requests that were given up.
+    pub cancelled: u64,
+}
+
+impl RequestCounts {
+    /// All requests.
+    pub fn total(&self) -> u64 {
+        self.successful.saturating_add(self.failed())
+    }
+
+    /// Requests that failed: with an error, or cancelled.
+    pub fn failed(&self) -> u64 {
+        self.errors.saturating_add(self.cancelled)
+    }
+
+    /// Successful of all requests, from 0 to 1; `None` if there are none.
+    pub fn success_rate(&self) -> Option<f64> {
+        (self.total() > 0).then(|| to_f64(self.successful) / to_f64(self.total()))
+    }
+
+    /// Failed of all requests, from 0 to 1; `None` if there are none.
+    pub fn error_rate(&self) -> Option<f64> {
+        (self.total() > 0).then(|| to_f64(self.failed()) / to_f64(self.total()))
+    }
+}
+
+impl Sum for RequestCounts {
+    fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
+        parts.fold(Self::default(), |sum, part| Self {
+            successful: sum.successful.saturating_add(part.successful),
+            errors: sum.errors.saturating_add(part.errors),
+            cancelled: sum.cancelled.saturating_add(part.cancelled),
+        })
+    }
+}
+
+/// Where a window was taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WindowSource {
+    /// The load generator told when the phase began and ended.
+    Manifest,
+    /// From the first to the last time in the records.
+    Records,
+}
+
+/// The time in which the requests of a phase ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Window {
+    /// Nanoseconds, since the epoch of the records.
+    pub start_ns: u64,
+    /// Nanoseconds, since the epoch of the records; not before `start_ns`.
+    pub end_ns: u64,
+    /// How it is known.
+    pub source: WindowSource,
+}
+
+impl Window {
+    /// How long it is, in seconds.
+    pub fn seconds(&self) -> f64 {
+        to_f64(self.end_ns.saturating_sub(self.start_ns)) / 1e9
+    }
+
+    /// From the earlier start to the later end.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        let source = if self.source == other.source { self.source } else { WindowSource::Records };
+        Self { start_ns: self.start_ns.min(other.start_ns), end_ns: self.end_ns.max(other.end_ns), source }
+    }
+}
+
+/// One phase of a result set.
+#[derive(Clone, Debug, Default)]
+pub struct Phase {
+    /// How its requests ended.
+    pub counts: RequestCounts,
+    /// When they ran, if that is known.
+    pub window: Option<Window>,
+    /// Whether its requests only warm the server up: then no statistics over phases have them.
+    pub warmup: bool,
+    /// What AIPerf derives from the requests of one set, beside their metrics; empty for other records.
+    pub derived: DerivedMetrics,
+    metrics: BTreeMap<String, Distribution>,
+}
+
+/// AIPerf's derived metrics, and which percentiles their distributions have.
+#[derive(Clone, Debug, Default)]
+pub struct DerivedMetrics {
+    /// The percentiles, in the order of the values.
+    pub percentiles: Percentiles,
+    /// The metrics by AIPerf's names.
+    pub metrics: aiperf::Metrics,
+}
+
+impl Phase {
+    /// A phase without metrics.
+    pub fn new(counts: RequestCounts, window: Option<Window>) -> Self {
+        Self { counts, window, ..Self::default() }
+    }
+
+    /// Its metrics, by tag.
+    pub fn metrics(&self) -> &BTreeMap<String, Distribution> {
+        &self.metrics
+    }
+
+    /// Every distribution, to be changed.
+    pub(super) fn distributions_mut(&mut self) -> impl Iterator<Item = &mut Distribution> {
+        self.metrics.values_mut()
+    }
+
+    /// Successful requests a second; `None` without a window, or if that has no length.
+    pub fn throughput_rps(&self) -> Option<f64> {
+        let seconds = self.window?.seconds();
+        (seconds > 0.0).then(|| to_f64(self.counts.successful) / seconds)
+    }
+
+    /// The distribution of this metric, empty if it is new.
+    ///
+    /// # Errors
+    /// [`ProcessError`] if the metric has another unit, or there are too many metrics. `input` names what is read.
+    pub fn metric(&mut self, tag: &str, unit: &str, input: &str) -> Result<&mut Distribution, ProcessError> {
+        if !self.metrics.contains_key(tag) {
+            if self.metrics.len() >= MAX_METRICS {
+                return Err(ProcessError::TooMany { input: input.to_owned(), what: "metrics", limit: MAX_METRICS });
+            }
+            self.metrics.insert(tag.to_owned(), Distribution::new(unit));
+        }
+        match self.metrics.get_mut(tag) {
+            Some(distribution) if distribution.unit() == unit => Ok(distribution),
+            found => Err(ProcessError::Units {
+                input: input.to_owned(),
+                metric: tag.to_owned(),
+                unit: unit.to_owned(),
+                other: found.map_or_else(String::new, |distribution| distribution.unit().to_owned()),
+            }),
+        }
+    }
+
+    fn merge(&mut self, other: &Self, input: &str) -> Result<(), ProcessError> {
+        self.counts = [self.counts, other.counts].into_iter().sum();
+        self.warmup |= other.warmup;
+        self.window = match (self.window, other.window) {
+            (Some(own), Some(window)) => Some(own.union(window)),
+            (own, window) => own.or(window),
+        };
+        // Rates and time-weighted metrics of both cannot be made from those of each.
+        self.derived = DerivedMetrics::default();
+        for (tag, distribution) in &other.metrics {
+            self.metric(tag, distribution.unit(), input)?.merge(distribution);
+        }
+        Ok(())
+    }
+}
+
+/// What was measured over one set of requests, by phase.
+#[derive(Clone, Debug, Default)]
+pub struct ResultSet {
+    name: String,
+    rejected: u64,
+    skipped: u64,
+    phases: BTreeMap<String, Phase>,
+}
+
+impl ResultSet {
+    /// A set without records; the name says where they come from.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+
+    /// Where the records come from.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How many lines were no valid record.
+    pub fn rejected(&self) -> u64 {
+        self.rejected
+    }
+
+    /// Counts lines that were no valid record.
+    pub fn reject(&mut self, lines: u64) {
+        self.rejected = self.rejected.saturating_add(lines);
+    }
+
+    /// How many valid records count nowhere, because AIPerf marked them so.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    pub(super) fn skip(&mut self, records: u64) {
+        self.skipped = self.skipped.saturating_add(records);
+    }
+
+    /// The phases, by name.
+    pub fn phases(&self) -> &BTreeMap<String, Phase> {
+        &self.phases
+    }
+
+    pub(super) fn phases_mut(&mut self) -> impl Iterator<Item = (&str, &mut Phase)> {
+        self.phases.iter_mut().map(|(name, phase)| (name.as_str(), phase))
+    }
+
+    /// All valid records, warm-up included.
+    pub fn records(&self) -> u64 {
+        self.phases.values().map(|phase| phase.counts.total()).fold(0, u64::saturating_add)
+    }
+
+    /// The phases that count: all but warm-up.
+    pub fn measured(&self) -> impl Iterator<Item = &Phase> {
+        self.phases.values().filter(|phase| !phase.warmup)
+    }
+
+    /// How the requests of the phases that count ended.
+    pub fn counts(&self) -> RequestCounts {
+        self.measured().map(|phase| phase.counts).sum()
+    }
+
+    /// The phase of this name, empty if it is new.
+    ///
+    /// # Errors
+    /// [`ProcessError::TooMany`] if there are too many phases.
+    pub fn phase(&mut self, name: &str) -> Result<&mut Phase, ProcessError> {
+        if !self.phases.contains_key(name) && self.phases.len() >= MAX_PHASES {
+            return Err(ProcessError::TooMany { input: self.name.clone(), what: "phases", limit: MAX_PHASES });
+        }
+        Ok(self.phases.entry(name.to_owned()).or_default())
+    }
+
+    /// Adds the records of another set, as if both were one. Windows are joined from the earlier start to the later end.
+    ///
+    /// # Errors
+    /// [`ProcessError`] if a metric has another unit there, or there are too many phases or metrics.
+    pub fn merge(&mut self, other: &Self) -> Result<(), ProcessError> {
+        self.reject(other.rejected);
+        self.skip(other.skipped);
+        for (name, phase) in &other.phases {
+            if self.phases.contains_key(name) {
+                self.phase(name)?.merge(phase, &other.name)?;
+            } else {
+                *self.phase(name)? = phase.clone();
+            }
+        }
+        Ok(())
+    }
+}

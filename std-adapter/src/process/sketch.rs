@@ -1,0 +1,222 @@
+//! Any finite `f64` in core's integer histogram, with bounds that hold for the value before it was made an integer.
+//!
+//! A value `v` is counted as the integer `n` nearest to `|v| * s`. The scale `s` is 10^6, so that milliseconds become
+//! nanoseconds, times a power of two that depends on the magnitude:
+//!
+//! | magnitude | `s` | `n` from |
+//! |---|---|---:|
+//! | below 2^−6 | 10^6 · 2^49 | 15 625, down to a magnitude of 2^−55 |
+//! | 2^−6 … 2^43 | 10^6 | 15 625 |
+//! | 2^43 and more | 10^6 / 2^49 | 15 625, up to a magnitude of 2^93 |
+//!
+//! Each range has a histogram of its own, of so many buckets that it never leaves the finest scale; negative values have
+//! their own three. A bucket that holds the integers from `L` to `U` then holds values from `(L − 1/2) / s` to
+//! `(U + 1/2) / s`, and those two are at most 0.14 % from the point between them: 0.1354 % for the bucket and 0.0032 %
+//! for the rounding. Beyond the table's ends the bounds still hold, but may be wider.
+
+use phasemeter_core::histogram::{Counter, HistogramView, LatencyHistogram};
+
+use super::moments::to_f64;
+
+/// All of `u64` at scale 8: indices from −7654 to 8730 are 16 385, and of those the lowest ones hold no integer.
+type Buckets = LatencyHistogram<16_384, u64>;
+
+/// The part of a value that its bounds are widened by, for the roundings of `f64` in between: far more than these.
+const ROUNDING: f64 = 1.0 / (1u64 << 48) as f64;
+
+/// Some values, each known to lie between two numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Cell {
+    pub(super) lower: f64,
+    pub(super) upper: f64,
+    pub(super) count: u64,
+}
+
+impl Cell {
+    fn mirrored(self) -> Self {
+        Self { lower: -self.upper, upper: -self.lower, count: self.count }
+    }
+}
+
+/// Counts values by magnitude.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sketch {
+    zeros: u64,
+    positive: Side,
+    negative: Side,
+}
+
+impl Sketch {
+    /// Counts finite values.
+    pub(super) fn record(&mut self, values: &[f64]) {
+        for &value in values {
+            if value > 0.0 {
+                self.positive.record(value);
+            } else if value < 0.0 {
+                self.negative.record(-value);
+            } else {
+                self.zeros += 1;
+            }
+        }
+    }
+
+    /// Counts values that are in a histogram of millionths of the unit.
+    pub(super) fn record_histogram<C: Counter>(&mut self, millionths: &HistogramView<C>) {
+        self.positive.of(Range::Medium).merge(millionths);
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.zeros = self.zeros.saturating_add(other.zeros);
+        self.positive.merge(&other.positive);
+        self.negative.merge(&other.negative);
+    }
+
+    /// Where all values lie, in no particular order.
+    pub(super) fn cells(&self) -> Vec<Cell> {
+        let mut cells = vec![Cell { lower: 0.0, upper: 0.0, count: self.zeros }];
+        cells.extend(self.positive.cells());
+        cells.extend(self.negative.cells().map(Cell::mirrored));
+        cells.retain(|cell| cell.count > 0);
+        cells
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Range {
+    Small,
+    Medium,
+    Large,
+}
+
+impl Range {
+    const ALL: [Self; 3] = [Self::Small, Self::Medium, Self::Large];
+    const MILLIONTHS: f64 = 1e6;
+    const STEP: f64 = (1u64 << 49) as f64;
+
+    #[inline]
+    fn of(magnitude: f64) -> Self {
+        if magnitude < 1.0 / 64.0 {
+            Self::Small
+        } else if magnitude < (1u64 << 43) as f64 {
+            Self::Medium
+        } else {
+            Self::Large
+        }
+    }
+
+    fn scale(self) -> f64 {
+        match self {
+            Self::Small => Self::MILLIONTHS * Self::STEP,
+            Self::Medium => Self::MILLIONTHS,
+            Self::Large => Self::MILLIONTHS / Self::STEP,
+        }
+    }
+}
+
+/// The values of one sign, by magnitude. A histogram takes 128 KiB, once there is a value for it.
+#[derive(Clone, Debug, Default)]
+struct Side([Option<Box<Buckets>>; 3]);
+
+impl Side {
+    fn of(&mut self, range: Range) -> &mut Buckets {
+        self.0[range as usize].get_or_insert_with(|| Box::new(Buckets::new()))
+    }
+
+    #[inline]
+    fn record(&mut self, magnitude: f64) {
+        let range = Range::of(magnitude);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is positive, and saturates")]
+        let integer = (magnitude * range.scale() + 0.5) as u64;
+        self.of(range).record(integer);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for (range, buckets) in Range::ALL.into_iter().zip(&other.0) {
+            if let Some(buckets) = buckets {
+                self.of(range).merge(buckets);
+            }
+        }
+    }
+
+    fn cells(&self) -> impl Iterator<Item = Cell> {
+        Range::ALL.into_iter().zip(&self.0).filter_map(|(range, buckets)| Some((range, buckets.as_deref()?))).flat_map(
+            |(range, buckets)| {
+                let cell = move |lower, upper, count| cell(range, lower, upper, count);
+                let counted = buckets.buckets().fold(buckets.zero_count(), |sum, b| sum.saturating_add(b.count));
+                // What full counters of a device missed lies anywhere between the extremes.
+                let missing = buckets.count().saturating_sub(counted);
+                let anywhere = cell(buckets.min().unwrap_or(0), buckets.max().unwrap_or(0), missing);
+                let (least, most) = (buckets.min().unwrap_or(0), buckets.max().unwrap_or(u64::MAX));
+                let within = buckets.buckets().map(move |b| cell(b.lower.max(least), b.upper.min(most), b.count));
+                [cell(0, 0, buckets.zero_count()), anywhere].into_iter().chain(within)
+            },
+        )
+    }
+}
+
+/// The values that were rounded to integers from `lower` to `upper`.
+fn cell(range: Range, lower: u64, upper: u64, count: u64) -> Cell {
+    let scale = range.scale();
+    let below = (to_f64(lower) - 0.5).max(0.0) / scale * (1.0 - ROUNDING);
+    // The largest integer also counts what is beyond it.
+    let above = if upper == u64::MAX { f64::MAX } else { (to_f64(upper) + 0.5) / scale * (1.0 + ROUNDING) };
+    Cell { lower: below, upper: above, count }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn cells_of(value: f64) -> Vec<Cell> {
+        let mut sketch = Sketch::default();
+        sketch.record(&[value]);
+        sketch.cells()
+    }
+
+    proptest! {
+        /// Every finite number, drawn by its bits.
+        #[test]
+        fn a_cell_contains_its_value(bits: u64) {
+            let value = f64::from_bits(bits);
+            prop_assume!(value.is_finite());
+            let cells = cells_of(value);
+            prop_assert_eq!(cells.len(), 1);
+            let Cell { lower, upper, count } = cells[0];
+            prop_assert!(count == 1 && lower <= value && value <= upper, "{} not in {:?}", value, cells[0]);
+        }
+
+        #[test]
+        fn the_error_is_as_documented(exponent in -55i32..93, fraction in 1.0f64..2.0, other in 1.0f64..2.0) {
+            // Two values, so that the extremes do not narrow both sides of both buckets.
+            let (value, wide) = (fraction * 2f64.powi(exponent), other * 2f64.powi(exponent));
+            let mut sketch = Sketch::default();
+            sketch.record(&[value, wide]);
+            for cell in sketch.cells() {
+                let point = 2.0 * cell.lower * cell.upper / (cell.lower + cell.upper);
+                prop_assert!((cell.upper - point) / cell.upper <= 0.0014, "{:?}", cell);
+                prop_assert!((point - cell.lower) / cell.lower <= 0.0014, "{:?}", cell);
+            }
+        }
+    }
+
+    #[test]
+    fn the_ends_of_the_ranges_are_contained() {
+        for edge in [1.0 / 64.0, (1u64 << 43) as f64, 2f64.powi(93), 2f64.powi(-55), f64::MIN_POSITIVE, f64::MAX] {
+            for value in [edge.next_down(), edge, edge.next_up().min(f64::MAX)] {
+                for value in [value, -value] {
+                    let cell = cells_of(value)[0];
+                    assert!(cell.lower <= value && value <= cell.upper, "{value} not in {cell:?}");
+                }
+            }
+        }
+        assert_eq!(cells_of(-0.0), [Cell { lower: 0.0, upper: 0.0, count: 1 }]);
+    }
+
+    #[test]
+    fn the_finest_scale_is_never_left() {
+        let mut buckets = Box::new(Buckets::new());
+        [15_625, u64::MAX, 1 << 40].into_iter().for_each(|value| buckets.record(value));
+        assert_eq!(buckets.scale(), 8);
+    }
+}
