@@ -11,6 +11,7 @@
 //! | [`hook`] | what the host does when a phase starts, ends or times out |
 //! | [`remote`] | commands to a device: upload a plan, start, acknowledge, stop |
 //! | [`process`] | the records of every request, made into metrics |
+//! | [`registry`] | components by name: manifests, typed configuration, the code of each |
 //! | [`report`] | the summary of a run, as JSON and as text |
 //! | [`run`] | capture records to summary: the same for a live recording and for a replay |
 //! | [`record`] | many sources into one capture, until their runs are over |
@@ -32,6 +33,7 @@
 //! ```
 
 mod atomic;
+mod yaml;
 pub mod plan;
 pub mod source;
 pub mod capture;
@@ -39,6 +41,7 @@ pub mod session;
 pub mod hook;
 pub mod remote;
 pub mod process;
+pub mod registry;
 pub mod report;
 pub mod run;
 pub mod record;

@@ -25,6 +25,8 @@ use phasemeter_core::plan::{Arrival, PhaseKind, PhasePlan, Rate, RunPlan, Stop, 
 use phasemeter_core::time::Nanos;
 use serde::{Deserialize, Deserializer};
 
+use crate::yaml::{self, YamlError};
+
 /// The most phases that a plan file can have.
 pub const MAX_PHASES: usize = 32;
 /// A plan file is small; a larger file is something else.
@@ -43,24 +45,19 @@ pub struct PlanFileError {
     pub message: String,
 }
 
+impl From<YamlError> for PlanFileError {
+    fn from(YamlError { place, message }: YamlError) -> Self {
+        Self { place, message }
+    }
+}
+
 /// Reads a plan from a file.
 ///
 /// # Errors
 /// [`PlanFileError`] if the file cannot be read, or names the place that is wrong.
 pub fn load(path: &Path) -> Result<Plan, PlanFileError> {
-    let place = path.display().to_string();
-    let fail = |message: String| PlanFileError { place: place.clone(), message };
-    let metadata = std::fs::metadata(path).map_err(|error| fail(error.to_string()))?;
-    if metadata.is_dir() {
-        return Err(fail("is a directory; a plan is a YAML file".into()));
-    }
-    if metadata.len() > MAX_FILE_BYTES {
-        return Err(fail(format!("is {} bytes long; a plan has at most {MAX_FILE_BYTES}", metadata.len())));
-    }
-    let bytes = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
-    let text = String::from_utf8(bytes)
-        .map_err(|error| fail(format!("is not UTF-8 text: byte {}", error.utf8_error().valid_up_to())))?;
-    parse(&place, &text)
+    let text = yaml::read(path, MAX_FILE_BYTES, "a plan")?;
+    parse(&path.display().to_string(), &text)
 }
 
 /// Reads a plan from YAML text; `name` names it in errors.
@@ -68,18 +65,7 @@ pub fn load(path: &Path) -> Result<Plan, PlanFileError> {
 /// # Errors
 /// [`PlanFileError`] names the place that is wrong.
 pub fn parse(name: &str, text: &str) -> Result<Plan, PlanFileError> {
-    let file: PlanFile = serde_saphyr::from_str(text).map_err(|error| {
-        let message = error.without_snippet().to_string();
-        match error.location() {
-            Some(at) => {
-                let (line, column) = (at.line(), at.column());
-                let suffix = format!(" at line {line}, column {column}");
-                let message = message.strip_suffix(&suffix).unwrap_or(&message).to_owned();
-                PlanFileError { place: format!("{name}:{line}:{column}"), message }
-            }
-            None => PlanFileError { place: name.to_owned(), message },
-        }
-    })?;
+    let file: PlanFile = yaml::parse(name, text)?;
     let fail = |message: String| PlanFileError { place: name.to_owned(), message };
     if file.phases.is_empty() {
         return Err(fail("the plan has no phases: list at least one under `phases`".into()));

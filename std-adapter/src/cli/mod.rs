@@ -4,6 +4,7 @@ mod demo;
 mod interrupt;
 mod load;
 mod mock_server;
+mod plugins;
 mod ports;
 mod process;
 mod progress;
@@ -11,6 +12,7 @@ mod record;
 mod replay;
 mod report;
 mod run;
+mod run_config;
 mod run_directory;
 
 use std::process::ExitCode;
@@ -40,6 +42,7 @@ enum Command {
     Load(load::Args),
     MockServer(mock_server::Args),
     Ports(ports::Args),
+    Plugins(plugins::Args),
 }
 
 /// Runs the command that the process was started with.
@@ -54,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::Load(args) => load::run(&args),
         Command::MockServer(args) => mock_server::run(args),
         Command::Ports(args) => ports::run(args),
+        Command::Plugins(args) => plugins::run(&args),
     };
     match result {
         Ok(code) => code,
