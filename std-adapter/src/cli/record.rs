@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use super::run_config::{RunConfigArgs, process};
 use super::{interrupt, progress::Progress, run_directory};
 use crate::capture::EndKind;
-use crate::hook::Hooks;
 use crate::record::{RecordError, RecordOptions, Recorded, record};
 use crate::report::render;
 use crate::run::Run;
@@ -51,9 +51,13 @@ pub(super) struct Args {
     /// How long to wait for a serial port that vanished to come back.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "5s")]
     reconnect: Duration,
+    #[command(flatten)]
+    run_config: RunConfigArgs,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let components = args.run_config.create(args.sources.len())?;
+    let mut hooks = components.hooks.into_iter();
     let mut sources = Vec::new();
     for (index, source) in args.sources.iter().enumerate() {
         if args.sources[..index].contains(source) {
@@ -65,7 +69,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         if let Some(address) = line.local_addr() {
             super::say(format_args!("waiting for a device to connect to {address}"));
         }
-        sources.push(Recorded { identity, line, hooks: Hooks::new(), remote: None });
+        sources.push(Recorded { identity, line, hooks: hooks.next().unwrap_or_default(), remote: None });
     }
     let stop = interrupt::watch(|| {})?;
     let run_id = run_directory::new_run_id();
@@ -79,6 +83,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let summary = recorded.summary();
     super::print(&render(&summary))?;
     super::say(format_args!("the run is in {}", directory.display()));
+    process(components.processors, &recorded)?;
     fail_if_a_line_failed(&recorded)?;
     Ok(super::exit_code(&summary))
 }

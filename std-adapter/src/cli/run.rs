@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use super::record::{fail_if_a_line_failed, keep_on_failure};
+use super::run_config::{RunConfigArgs, process};
 use super::{interrupt, progress::Progress, run_directory};
-use crate::hook::Hooks;
 use crate::plan;
 use crate::record::{RecordOptions, Recorded, record};
 use crate::remote::{Remote, RemoteError};
@@ -54,11 +54,14 @@ pub(super) struct Args {
     /// Cancel the run that the device may be at.
     #[arg(long)]
     stop_running: bool,
+    #[command(flatten)]
+    run_config: RunConfigArgs,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let plan = plan::load(&args.plan)?;
     let target = args.target.as_deref().map_or(Ok(String::new()), address)?;
+    let components = args.run_config.create(1)?;
     let spec = SourceSpec::parse(&args.device, args.baud)?;
     let identity = spec.identity();
     let line = spec.open()?;
@@ -88,13 +91,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let directory = run_directory::create(args.out.as_deref(), &run_id)?;
     let options = RecordOptions { directory: directory.clone(), run_id, max_duration: args.max_duration };
     let mut progress = Progress::new(vec![identity.clone()]);
-    let source = Recorded { identity, line, hooks: Hooks::new(), remote: Some(remote) };
+    let hooks = components.hooks.into_iter().next().unwrap_or_default();
+    let source = Recorded { identity, line, hooks, remote: Some(remote) };
     let recorded = record(vec![source], &options, &flag, &mut progress);
     progress.finish();
     let recorded = keep_on_failure(recorded, &directory)?;
     let summary = recorded.summary();
     super::print(&render(&summary))?;
     super::say(format_args!("the run is in {}", directory.display()));
+    process(components.processors, &recorded)?;
     fail_if_a_line_failed(&recorded)?;
     Ok(super::exit_code(&summary))
 }
