@@ -128,7 +128,7 @@ fn a_bad_line_is_told_by_its_place_and_costs_nothing_else() {
     let document = document(&exited);
     assert_eq!((&document["records"], &document["rejected"]), (&json!(4), &json!(5)), "{}", exited.stderr);
     assert_eq!(document["phases"]["all"]["request_counts"]["successful"], 3);
-    for place in ["records.jsonl:5:", "records.jsonl:6:", "records.jsonl:7:35", "records.jsonl:8:", "records.jsonl:9:"]
+    for place in ["records.jsonl:5:", "records.jsonl:6:", "records.jsonl:7:34", "records.jsonl:8:", "records.jsonl:9:"]
     {
         assert!(exited.stderr.contains(place), "{place}: {}", exited.stderr);
     }
@@ -194,4 +194,12 @@ fn metrics_go_to_a_file_that_is_json() {
     metrics.process(&[ResultSet::new("empty")]).unwrap();
     let written: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     assert_eq!(written["success"], false);
+}
+
+#[path = "../../std-adapter/examples/goodput.rs"]
+mod goodput;
+
+#[test]
+fn the_example_of_a_custom_processor_runs() {
+    goodput::main().unwrap();
 }

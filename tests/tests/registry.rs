@@ -123,7 +123,8 @@ fn hostile_yaml_is_refused_quickly() {
     let deep = format!("phase_hooks: {}", "[".repeat(50_000));
     let mut bomb = "a: &a [x,x,x,x,x,x,x,x]\n".to_owned();
     for (name, before) in ('b'..='k').zip('a'..) {
-        bomb += &format!("{name}: &{name} [{}]\n", vec![format!("*{before}"); 8].join(","));
+        let references = vec![format!("*{before}"); 8].join(",");
+        bomb = format!("{bomb}{name}: &{name} [{references}]\n");
     }
     for text in [deep.as_str(), &bomb, "\u{feff}\u{0}", "phase_hooks: 3", &"x".repeat(2 << 20)] {
         let started = std::time::Instant::now();
