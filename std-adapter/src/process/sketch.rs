@@ -81,6 +81,13 @@ impl Sketch {
     }
 }
 
+/// In a function of its own, as it takes 128 KiB of stack.
+#[cold]
+#[inline(never)]
+fn empty() -> Box<Buckets> {
+    Box::new(Buckets::new())
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Range {
     Small,
@@ -119,7 +126,7 @@ struct Side([Option<Box<Buckets>>; 3]);
 
 impl Side {
     fn of(&mut self, range: Range) -> &mut Buckets {
-        self.0[range as usize].get_or_insert_with(|| Box::new(Buckets::new()))
+        self.0[range as usize].get_or_insert_with(empty)
     }
 
     #[inline]
