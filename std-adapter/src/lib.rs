@@ -8,6 +8,8 @@
 //! | [`source`] | where bytes come from: serial ports, ptys, sockets, files |
 //! | [`capture`] | the append-only file that every byte goes to first |
 //! | [`session`] | one device's line: frames, boots, phases, histograms, and what was lost |
+//! | [`hook`] | what the host does when a phase starts, ends or times out |
+//! | [`remote`] | commands to a device: upload a plan, start, acknowledge, stop |
 //! | [`process`] | the records of every request, made into metrics |
 //! | [`registry`] | components by name: manifests, typed configuration, the code of each |
 //! | [`report`] | the summary of a run, as JSON and as text |
@@ -30,12 +32,14 @@
 //! # Ok::<(), phasemeter::capture::CaptureError>(())
 //! ```
 
-mod yaml;
 mod atomic;
+mod yaml;
 pub mod plan;
 pub mod source;
 pub mod capture;
 pub mod session;
+pub mod hook;
+pub mod remote;
 pub mod process;
 pub mod registry;
 pub mod report;

@@ -11,18 +11,35 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use crate::capture::{CaptureError, CaptureReader, CaptureWriter, EndKind, EndReason, Record};
+use crate::hook::{Background, HookError, Hooks, PhaseWatch};
+use crate::remote::{RemoteControl, RemoteError};
 use crate::run::{CAPTURE_FILE, Run, WriteError, write_artifacts};
-use crate::session::Note;
+use crate::session::{Note, Session};
 use crate::source::{Event, EventKind, Line, spawn_reader};
 
 /// How many reads may wait for the capture; a line's own buffers take the rest.
 const QUEUED_READS: usize = 256;
+/// How long a device that was told to stop may take to say what it measured.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
 /// How often progress is shown and the stop flag is looked at.
 const TICK: Duration = Duration::from_millis(100);
 /// After the last device has finished: its repeats are taken as long as frames come this often,
 const LINGER: Duration = Duration::from_millis(300);
 /// and for so long at most.
 const LINGER_AT_MOST: Duration = Duration::from_secs(2);
+
+/// A source to record.
+#[derive(Debug)]
+pub struct Recorded {
+    /// Names the source.
+    pub identity: String,
+    /// Where its bytes come from.
+    pub line: Box<dyn Line>,
+    /// Are told of the phases that its device reports, as they come, on a thread of their own. A replay tells nobody.
+    pub hooks: Hooks,
+    /// Starts the device's run and acknowledges what has come; `None` if the device runs on its own.
+    pub remote: Option<RemoteControl>,
+}
 
 /// Where and for how long to record.
 #[derive(Clone, Debug)]
@@ -53,15 +70,19 @@ pub enum RecordError {
     /// An artifact could not be written.
     #[error(transparent)]
     Artifact(#[from] WriteError),
+    /// The hooks could not be set up.
+    #[error(transparent)]
+    Hook(#[from] HookError),
 }
 
-/// Records the lines, each with the name of its source, until every run is over, every line has ended, `stop` is set
-/// or the time has passed; then writes the artifacts. A run of any outcome has its artifacts.
+/// Records the lines until every run is over, every line has ended, `stop` is set or the time has passed; then writes
+/// the artifacts. A run of any outcome has its artifacts. Where there is a [`RemoteControl`], it starts the device's run
+/// once the recording is on, and when `stop` is set, the device's run is stopped and what it measured still recorded.
 ///
 /// # Errors
 /// [`RecordError`] if a file could not be written. A line that fails is no error: the run says how it ended.
 pub fn record(
-    lines: Vec<(String, Box<dyn Line>)>,
+    sources: Vec<Recorded>,
     options: &RecordOptions,
     stop: &AtomicBool,
     watcher: &mut impl Watcher,
@@ -73,19 +94,23 @@ pub fn record(
     for record in CaptureReader::open(&path)? {
         run.apply(&record?, |_, _| {});
     }
-    let mut recording = Recording { capture, run, start: Instant::now() };
+    let mut recording = Recording { capture, run, start: Instant::now(), phases: Vec::new(), remotes: Vec::new() };
     let (sender, events) = sync_channel(QUEUED_READS);
     let stop_readers = Arc::new(AtomicBool::new(false));
     let mut readers = Vec::new();
-    let (identities, lines): (Vec<_>, Vec<_>) = lines.into_iter().unzip();
-    for (number, identity) in (0..=u16::MAX).zip(identities) {
+    let mut lines = Vec::new();
+    for (number, Recorded { identity, line, hooks, remote }) in (0..=u16::MAX).zip(sources) {
         let at_ns = recording.nanos(Instant::now());
         recording.append(&Record::Source { source: number, identity: identity.into(), at_ns }, watcher)?;
+        recording.phases.push(Phases::new(hooks)?);
+        recording.remotes.push(remote);
+        lines.push((number, line));
     }
-    for (number, line) in (0..=u16::MAX).zip(lines) {
+    for (number, line) in lines {
         readers.push(spawn_reader(line, number, sender.clone(), Arc::clone(&stop_readers)));
     }
     drop(sender);
+    recording.command(watcher, |remote, _| remote.start())?;
     let ended = recording.run(&events, options.max_duration, stop, watcher);
     stop_readers.store(true, Ordering::Relaxed);
     // What was read already is not lost.
@@ -95,15 +120,43 @@ pub fn record(
         // A reader looks at the flag at least every tenth of a second; one that panicked has nothing more to give.
         let _ = reader.join();
     }
-    let run = recording.finish(ended?, watcher)?;
+    let (run, phases) = recording.finish(ended?, watcher)?;
     write_artifacts(&options.directory, &run.summary())?;
+    // Hooks may take a while for what they have not done yet: the artifacts come first.
+    drop(phases);
     Ok(run)
+}
+
+/// Tells the hooks of one source. Without hooks there is nothing to tell, nor a thread.
+struct Phases {
+    watch: PhaseWatch,
+    hooks: Option<Background>,
+}
+
+impl Phases {
+    fn new(hooks: Hooks) -> Result<Self, HookError> {
+        let hooks = if hooks.is_empty() { None } else { Some(Background::spawn(hooks)?) };
+        Ok(Self { watch: PhaseWatch::new(), hooks })
+    }
+
+    fn note(&mut self, note: &Note) {
+        let Some(hooks) = &mut self.hooks else { return };
+        match note {
+            Note::Reset => self.watch.reset(),
+            Note::Phase(report, uptime) => self.watch.see(report, *uptime, hooks),
+            _ => {}
+        }
+    }
 }
 
 struct Recording {
     capture: CaptureWriter,
     run: Run,
     start: Instant,
+    /// By the number of the source.
+    phases: Vec<Phases>,
+    /// By the number of the line; `None` once there is nothing more to be told.
+    remotes: Vec<Option<RemoteControl>>,
 }
 
 impl Recording {
@@ -114,10 +167,18 @@ impl Recording {
         stop: &AtomicBool,
         watcher: &mut impl Watcher,
     ) -> Result<EndReason, CaptureError> {
-        let (mut frames, mut last_frame, mut over_since) = (0, Instant::now(), None);
+        let (mut frames, mut last_frame, mut over_since, mut stopped) = (0, Instant::now(), None, None);
         loop {
+            self.command(watcher, RemoteControl::poll)?;
             let is_over = self.run.is_over();
-            if stop.load(Ordering::Relaxed) {
+            if stop.load(Ordering::Relaxed) && !is_over && self.remotes.iter().any(Option::is_some) {
+                // The devices are told, and have a while to say what they measured up to now.
+                let since: Instant = *stopped.get_or_insert_with(Instant::now);
+                self.command(watcher, |remote, _| remote.stop())?;
+                if since.elapsed() >= STOP_WITHIN {
+                    return Ok(EndReason::Interrupted);
+                }
+            } else if stop.load(Ordering::Relaxed) {
                 return Ok(if is_over { EndReason::Finished } else { EndReason::Interrupted });
             }
             if max_duration.is_some_and(|max| self.start.elapsed() >= max) {
@@ -147,6 +208,27 @@ impl Recording {
         }
     }
 
+    /// Has every remote control do something. One that fails ends its line: nothing more can be expected of it.
+    fn command(
+        &mut self,
+        watcher: &mut impl Watcher,
+        mut act: impl FnMut(&mut RemoteControl, &Session) -> Result<(), RemoteError>,
+    ) -> Result<(), CaptureError> {
+        for source in 0..u16::try_from(self.remotes.len()).unwrap_or(u16::MAX) {
+            let index = usize::from(source);
+            let Some(state) = self.run.sources().get(index) else { continue };
+            if state.ended.is_some() {
+                self.remotes[index] = None;
+            }
+            let Some(remote) = &mut self.remotes[index] else { continue };
+            let Err(error) = act(remote, &state.session) else { continue };
+            self.remotes[index] = None;
+            let (at_ns, reason) = (self.nanos(Instant::now()), error.to_string().into());
+            self.append(&Record::SourceEnd { source, at_ns, kind: EndKind::Error, reason }, watcher)?;
+        }
+        Ok(())
+    }
+
     fn take(&mut self, event: Event, watcher: &mut impl Watcher) -> Result<(), CaptureError> {
         let (source, at_ns) = (event.source, self.nanos(event.at));
         let end = |kind, reason| Record::SourceEnd { source, at_ns, kind, reason };
@@ -162,11 +244,16 @@ impl Recording {
     /// First to the capture, then to the run.
     fn append(&mut self, record: &Record<'_>, watcher: &mut impl Watcher) -> Result<(), CaptureError> {
         self.capture.append(record)?;
-        self.run.apply(record, |source, note| watcher.note(source, &note));
+        self.run.apply(record, |source, note| {
+            if let Some(phases) = self.phases.get_mut(usize::from(source)) {
+                phases.note(&note);
+            }
+            watcher.note(source, &note);
+        });
         Ok(())
     }
 
-    fn finish(mut self, reason: EndReason, watcher: &mut impl Watcher) -> Result<Run, CaptureError> {
+    fn finish(mut self, reason: EndReason, watcher: &mut impl Watcher) -> Result<(Run, Vec<Phases>), CaptureError> {
         let at_ns = self.nanos(Instant::now());
         for source in 0..u16::try_from(self.run.sources().len()).unwrap_or(u16::MAX) {
             if self.run.sources().get(usize::from(source)).is_some_and(|state| state.ended.is_none()) {
@@ -177,7 +264,7 @@ impl Recording {
         self.append(&Record::End { at_ns, reason }, watcher)?;
         self.capture.finish()?;
         watcher.tick(&self.run);
-        Ok(self.run)
+        Ok((self.run, self.phases))
     }
 
     fn nanos(&self, at: Instant) -> u64 {

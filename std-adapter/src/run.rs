@@ -3,10 +3,17 @@
 
 use std::path::Path;
 
+use phasemeter_core::meter::Metric;
+use phasemeter_core::phase::{PhaseCounts, PhaseStats};
+use phasemeter_core::plan::PhaseKind;
+
 use crate::atomic::write_atomically;
 use crate::capture::{CaptureError, CaptureReader, EndKind, EndReason, Record};
+use crate::process::{
+    Distribution, Phase, ProcessError, REQUEST_LATENCY, RequestCounts, ResultSet, Window, WindowSource,
+};
 use crate::report::{Observed, RunInfo, Summary, render, summarize};
-use crate::session::{Note, Session, printable};
+use crate::session::{Note, PhaseRecord, Session, printable};
 
 pub use crate::atomic::WriteError;
 
@@ -93,6 +100,30 @@ impl Run {
         self.sources.iter().all(|source| source.ended.is_some() || source.session.is_finished())
     }
 
+    /// What each device measured, for post-processors: a set a device, by the names of the phases.
+    ///
+    /// Each of [`Metric::ALL`] is a metric under its own name in milliseconds, and the service time also under AIPerf's
+    /// name for it, [`REQUEST_LATENCY`]. Phases of one name are joined. Only whole snapshots count.
+    ///
+    /// # Errors
+    /// [`ProcessError`] if a device has more phases than a set can hold.
+    pub fn result_sets(&self) -> Result<Vec<ResultSet>, ProcessError> {
+        let mut sets = Vec::new();
+        for source in &self.sources {
+            let device = source.session.info().map(|info| info.device_id.as_str());
+            let name = device.filter(|id| !id.is_empty()).unwrap_or(&source.identity);
+            let mut set = ResultSet::new(name);
+            for record in source.session.boots().iter().flat_map(|boot| boot.phases.values()) {
+                let mut part = ResultSet::new(name);
+                let Some(stats) = record.stats else { continue };
+                *part.phase(stats.kind.name())? = phase_of(&stats, record, name)?;
+                set.merge(&part)?;
+            }
+            sets.push(set);
+        }
+        Ok(sets)
+    }
+
     /// Everything that is known of the run.
     pub fn summary(&self) -> Summary {
         let interrupted = match self.end {
@@ -109,6 +140,28 @@ impl Run {
         let observed: Vec<_> = self.sources.iter().map(SourceState::observed).collect();
         summarize(&info, &observed)
     }
+}
+
+/// One phase in the terms of post-processors.
+fn phase_of(stats: &PhaseStats, record: &PhaseRecord, device: &str) -> Result<Phase, ProcessError> {
+    let PhaseCounts { errors, cancelled, .. } = stats.counts;
+    let counts = RequestCounts { successful: stats.counts.successful(), errors, cancelled };
+    let window = stats.started_at.zip(stats.completed_at).map(|(start, end)| Window {
+        start_ns: start.get(),
+        end_ns: end.get(),
+        source: WindowSource::Manifest,
+    });
+    let mut phase = Phase::new(counts, window);
+    phase.warmup = stats.kind == PhaseKind::Warmup;
+    for (metric, mirror) in record.metrics.iter() {
+        let Some(histogram) = mirror.histogram() else { continue };
+        let distribution = Distribution::from_histogram(histogram, "ms");
+        let alias = (metric == Metric::ServiceTime).then_some(REQUEST_LATENCY);
+        for tag in alias.into_iter().chain([metric.name()]) {
+            phase.metric(tag, "ms", device)?.merge(&distribution);
+        }
+    }
+    Ok(phase)
 }
 
 /// A run that was rebuilt from its capture.

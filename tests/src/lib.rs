@@ -4,10 +4,12 @@
 
 mod command;
 mod device;
+mod obedient;
 mod summary;
 
 pub use command::{Exited, LIMIT, Running, phasemeter, run, wait_for};
 pub use device::{Device, Direct, direct_merge, frames};
+pub use obedient::{Faults, PHASES, obedient_device};
 pub use summary::{assert_follows_schema, parse, without_names};
 
 use phasemeter_core::histogram::{Counter, LatencyHistogram};

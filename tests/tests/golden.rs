@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use phasemeter_core::histogram::LatencyHistogram;
 use phasemeter_core::meter::Metric;
 use phasemeter_core::phase::{PhaseCounts, PhaseState, PhaseStats};
-use phasemeter_core::plan::PhaseKind;
+use phasemeter_core::plan::{Arrival, PhaseKind, PhasePlan, Rate, RunPlan, Stop, Workload};
 use phasemeter_core::telemetry::{
-    Buckets, Envelope, Finished, Frame, Hello, MAX_ENCODED, MetricTotals, PhaseReport, Received, Receiver, VERSION,
-    decode, encode,
+    Answer, Buckets, COMMAND_VERSION, Command, CommandEnvelope, Envelope, Finished, Frame, Hello, Job, MAX_ENCODED,
+    MetricTotals, PhaseReport, Received, Receiver, Refusal, VERSION, decode, decode_command, encode, encode_command,
 };
 use phasemeter_core::time::Nanos;
 
@@ -78,6 +78,60 @@ fn frames() -> [(&'static str, Envelope<'static>); 5] {
     ]
 }
 
+/// Kinds that came later: they are not in the session.
+fn later_frames() -> [(&'static str, Envelope<'static>); 1] {
+    let answer = Answer { command: 300, plan_hash: 0x0123_4567_89ab_cdef, refusal: Some(Refusal::TooManyPhases(8)) };
+    let frame = Frame::Answer(answer);
+    [("answer.bin", Envelope { version: VERSION, sequence: 5, uptime: Nanos::from_secs(33), frame })]
+}
+
+/// Each kind of command, in the order of kinds.
+fn commands() -> [Command<'static>; 6] {
+    let plan_hash = 0x0123_4567_89ab_cdef;
+    [
+        Command::Identify,
+        Command::Upload { plan_hash, length: 300, offset: 192, part: &[0, 1, 0xff] },
+        Command::Start { plan_hash },
+        Command::Stop,
+        Command::Acknowledge { phase: Some(1) },
+        Command::Resend,
+    ]
+}
+
+/// What a host sends, numbered from 126.
+fn commands_encoded() -> Vec<u8> {
+    let numbered = (126..).zip(commands());
+    let encoded = numbered.map(|(id, command)| {
+        let mut buffer = [0; MAX_ENCODED];
+        let envelope = CommandEnvelope { version: COMMAND_VERSION, id, command };
+        let length = encode_command(&envelope, &mut buffer).unwrap();
+        buffer[..length].to_vec()
+    });
+    encoded.collect::<Vec<_>>().concat()
+}
+
+/// A target and a plan as they are uploaded.
+fn job() -> Vec<u8> {
+    let mut plan = RunPlan::<2>::new(42);
+    let phase = PhasePlan {
+        kind: PhaseKind::Warmup,
+        workload: Workload::get("/index.html").unwrap(),
+        arrival: Arrival::ClosedLoop { concurrency: 8 },
+        stop: Stop::after(Nanos::from_secs(2)),
+        grace: Nanos::from_secs(5),
+    };
+    plan.push(phase).unwrap();
+    let phase = PhasePlan {
+        kind: PhaseKind::Profiling,
+        workload: Workload::Chat { prompt_tokens: 128, output_tokens: 32 },
+        arrival: Arrival::Poisson { rate: Rate::per_kilosecond(12_500) },
+        stop: Stop { requests: Some(1_000), duration: Some(Nanos::from_secs(60)) },
+        grace: Nanos::from_secs(10),
+    };
+    plan.push(phase).unwrap();
+    Job { target: "10.0.2.2:8080", plan: &plan }.write(&mut [0; 256]).unwrap().to_vec()
+}
+
 fn encoded(envelope: &Envelope<'_>) -> Vec<u8> {
     let mut buffer = [0; MAX_ENCODED];
     let length = encode(envelope, &mut buffer).unwrap();
@@ -98,8 +152,8 @@ fn session() -> Vec<u8> {
 
 /// Every golden file: its name, and its bytes as this version makes them.
 fn files() -> Vec<(&'static str, Vec<u8>)> {
-    let frames = frames().map(|(name, envelope)| (name, encoded(&envelope)));
-    frames.into_iter().chain([("session.bin", session())]).collect()
+    let frames = frames().into_iter().chain(later_frames()).map(|(name, envelope)| (name, encoded(&envelope)));
+    frames.chain([("session.bin", session()), ("commands.bin", commands_encoded()), ("job.bin", job())]).collect()
 }
 
 fn path(name: &str) -> PathBuf {
@@ -126,11 +180,21 @@ fn encoding_yields_the_golden_bytes() {
 
 #[test]
 fn golden_bytes_decode_to_the_values() {
-    for (name, envelope) in frames() {
+    for (name, envelope) in frames().into_iter().chain(later_frames()) {
         let mut bytes = golden(name);
         let inner = 1..bytes.len() - 1;
         assert_eq!(decode(&mut bytes[inner]), Ok(envelope), "{name}");
     }
+}
+
+#[test]
+fn golden_commands_decode_to_the_values() {
+    let mut bytes = golden("commands.bin");
+    let segments = bytes.split_mut(|byte| *byte == 0).filter(|segment| !segment.is_empty());
+    let decoded: Vec<_> = segments.map(|segment| decode_command(segment).unwrap()).collect();
+    let expected = (126..).zip(commands());
+    let expected = expected.map(|(id, command)| CommandEnvelope { version: COMMAND_VERSION, id, command });
+    assert!(decoded.into_iter().eq(expected));
 }
 
 #[test]
@@ -323,4 +387,32 @@ fn the_text_suffices_to_decode_a_phase_and_the_end() {
     assert_eq!((end.byte(), end.number(), end.number(), end.number()), (1, 4, 32_000_000_000, 4));
     assert_eq!((end.number(), end.byte(), end.number()), (2, 1, 300), "phases, cancelled, skipped");
     assert!(end.is_empty());
+}
+
+#[test]
+fn the_text_suffices_to_decode_an_answer_and_to_send_commands() {
+    let mut answer = Fields::of_frame(&golden("answer.bin"));
+    assert_eq!((answer.byte(), answer.number(), answer.number(), answer.number()), (1, 5, 33_000_000_000, 5));
+    assert_eq!((answer.number(), answer.number()), (300, 0x0123_4567_89ab_cdef), "command, plan hash");
+    assert_eq!((answer.byte(), answer.number()), (7, 8), "too many phases, limit");
+    assert!(answer.is_empty());
+
+    let bytes = golden("commands.bin");
+    let segments = bytes.split(|byte| *byte == 0).filter(|segment| !segment.is_empty());
+    let mut commands = segments.map(|segment| Fields::of_frame(&[&[0], segment, &[0]].concat()));
+    for kind in 0..6 {
+        let mut fields = commands.next().unwrap();
+        assert_eq!((fields.byte(), fields.number(), fields.number()), (0x81, 126 + kind, kind), "the envelope");
+        match kind {
+            1 => {
+                assert_eq!((fields.number(), fields.number(), fields.number()), (0x0123_4567_89ab_cdef, 300, 192));
+                assert_eq!(fields.bytes(), [0, 1, 0xff], "the part");
+            }
+            2 => assert_eq!(fields.number(), 0x0123_4567_89ab_cdef, "the plan's hash"),
+            4 => assert_eq!((fields.byte(), fields.number()), (1, 1), "the phase"),
+            _ => {}
+        }
+        assert!(fields.is_empty());
+    }
+    assert!(commands.next().is_none());
 }

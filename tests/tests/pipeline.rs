@@ -6,11 +6,12 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
 
-use phasemeter::record::{RecordOptions, Watcher, record};
+use phasemeter::hook::Hooks;
+use phasemeter::record::{RecordOptions, Recorded, Watcher, record};
 use phasemeter::run::{CAPTURE_FILE, Run, replay};
 use phasemeter::session::{Boot, Note};
 use phasemeter::source::unix::Pty;
-use phasemeter::source::{DEFAULT_BAUD, Line, SourceSpec};
+use phasemeter::source::{DEFAULT_BAUD, SourceSpec};
 use phasemeter_core::aggregate::{Aggregate, Timing};
 use phasemeter_core::meter::Metric;
 use phasemeter_core::summary::STANDARD;
@@ -24,23 +25,22 @@ impl Watcher for Quiet {
 }
 
 type Ran = ([Direct; 2], Pty);
-type NamedLine = (String, Box<dyn Line>);
 
 /// A device on a pty of its own, and the line that a recorder reads it from.
 ///
 /// The thread hands the pty back: a tty whose master is gone forgets what was not read yet.
-fn connect(device: Device) -> (JoinHandle<Ran>, NamedLine) {
+fn connect(device: Device) -> (JoinHandle<Ran>, Recorded) {
     let mut pty = Pty::open().unwrap();
     let line = SourceSpec::parse(pty.slave_path().to_str().unwrap(), DEFAULT_BAUD).unwrap().open().unwrap();
     let thread = thread::spawn(move || (device.run(|piece| pty.write_all(piece).unwrap()), pty));
-    (thread, (device.id.to_owned(), line))
+    (thread, Recorded { identity: device.id.to_owned(), line, hooks: Hooks::new(), remote: None })
 }
 
 fn record_all(devices: &[Device], directory: &Path) -> (Run, Vec<[Direct; 2]>) {
-    let (threads, lines): (Vec<_>, Vec<_>) = devices.iter().map(|device| connect(*device)).unzip();
+    let (threads, sources): (Vec<_>, Vec<_>) = devices.iter().map(|device| connect(*device)).unzip();
     let options =
         RecordOptions { directory: directory.to_owned(), run_id: "pipeline".into(), max_duration: Some(LIMIT) };
-    let run = record(lines, &options, &AtomicBool::new(false), &mut Quiet).unwrap();
+    let run = record(sources, &options, &AtomicBool::new(false), &mut Quiet).unwrap();
     let summary = run.summary();
     assert_eq!(summary.run.partial_reason, None);
     (run, threads.into_iter().map(|thread| thread.join().unwrap().0).collect())

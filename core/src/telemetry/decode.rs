@@ -34,6 +34,8 @@ pub enum DecodeError {
     },
     /// The checksum matches and the content does not: a fault of the sender.
     Malformed,
+    /// A whole command, as hosts send them: the line echoes what is sent.
+    Echo,
 }
 
 impl fmt::Display for DecodeError {
@@ -48,6 +50,7 @@ impl fmt::Display for DecodeError {
                 write!(f, "frame {sequence} is of kind {kind}, which this program does not know: update it")
             }
             Self::Malformed => f.write_str("a whole frame with content that makes no sense: the sender is at fault"),
+            Self::Echo => f.write_str("a command of this host came back: turn the line's echo off"),
         }
     }
 }
@@ -69,11 +72,10 @@ struct Header {
 /// # Errors
 /// [`DecodeError`] tells why the segment is not a frame of this version.
 pub fn decode(segment: &mut [u8]) -> Result<Envelope<'_>, DecodeError> {
-    let length = unstuff(segment).ok_or(DecodeError::Framing)?;
-    let decoded = segment.get(..length).ok_or(DecodeError::Framing)?;
-    let (payload, checksum) = decoded.split_last_chunk::<4>().ok_or(DecodeError::Framing)?;
-    if CRC.checksum(payload) != u32::from_le_bytes(*checksum) {
-        return Err(DecodeError::Checksum);
+    let payload = open(segment)?;
+    // Of whichever version the command is.
+    if payload.first().is_some_and(|version| version & 0x80 != 0) {
+        return Err(DecodeError::Echo);
     }
     let (header, _): (Header, _) = postcard::take_from_bytes(payload).map_err(|_| DecodeError::Malformed)?;
     let Header { version, sequence, kind, .. } = header;
@@ -87,6 +89,17 @@ pub fn decode(segment: &mut [u8]) -> Result<Envelope<'_>, DecodeError> {
         Ok((envelope, [])) => Ok(envelope),
         _ => Err(DecodeError::Malformed),
     }
+}
+
+/// The payload of a segment whose checksum matches.
+pub(super) fn open(segment: &mut [u8]) -> Result<&[u8], DecodeError> {
+    let length = unstuff(segment).ok_or(DecodeError::Framing)?;
+    let decoded = segment.get(..length).ok_or(DecodeError::Framing)?;
+    let (payload, checksum) = decoded.split_last_chunk::<4>().ok_or(DecodeError::Framing)?;
+    if CRC.checksum(payload) != u32::from_le_bytes(*checksum) {
+        return Err(DecodeError::Checksum);
+    }
+    Ok(payload)
 }
 
 /// Undoes COBS in place and gives the length of what is left, as the `cobs` crate does with bounds checks that panic.

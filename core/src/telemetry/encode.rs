@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
+use serde::Serialize;
 
 use super::frame::{Envelope, MAX_ENCODED};
 
@@ -31,9 +32,14 @@ impl core::error::Error for EncodeError {}
 /// # Errors
 /// [`EncodeError`] if the frame does not fit.
 pub fn encode(envelope: &Envelope<'_>, buffer: &mut [u8]) -> Result<usize, EncodeError> {
+    seal(envelope, buffer)
+}
+
+/// Writes any message as [`encode`] does a frame.
+pub(super) fn seal<T: Serialize>(message: &T, buffer: &mut [u8]) -> Result<usize, EncodeError> {
     let limit = buffer.len().min(MAX_ENCODED);
     let Some([start, code, body @ .., _]) = buffer.get_mut(..limit) else { return Err(EncodeError) };
-    let body = postcard::to_slice_crc32(envelope, body, CRC.digest()).map_err(|_| EncodeError)?;
+    let body = postcard::to_slice_crc32(message, body, CRC.digest()).map_err(|_| EncodeError)?;
     *start = 0;
     stuff(code, body);
     let end = body.len() + 2;

@@ -13,6 +13,9 @@ use crate::time::Nanos;
 /// The protocol version that this crate speaks.
 pub const VERSION: u8 = 1;
 
+/// What a command has in place of the protocol version: version 1, in the direction of the device.
+pub const COMMAND_VERSION: u8 = 0x80 | VERSION;
+
 /// The longest payload, in bytes. With it, COBS costs one byte.
 pub const MAX_PAYLOAD: usize = 249;
 
@@ -57,11 +60,13 @@ pub enum Frame<'a> {
     Totals(MetricTotals),
     /// The run is over.
     Finished(Finished),
+    /// What became of a command.
+    Answer(Answer),
 }
 
 impl Frame<'_> {
     /// How many kinds of frame this version knows; a kind is below it.
-    pub const KINDS: u32 = 5;
+    pub const KINDS: u32 = 6;
 }
 
 /// Who speaks, and how to read the rest: a host that attaches in mid-run needs nothing else.
@@ -183,4 +188,125 @@ pub struct Finished {
     pub cancelled: bool,
     /// Reports that were due and found no room in the transmit queue.
     pub skipped: u32,
+}
+
+/// What became of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[serde(from = "AnswerFields", into = "AnswerFields")]
+pub struct Answer {
+    /// The command's id.
+    pub command: u32,
+    /// Names the plan that the device has received whole; 0 while it has none.
+    pub plan_hash: u64,
+    /// Why the command was not obeyed; `None` if it was.
+    pub refusal: Option<Refusal>,
+}
+
+/// Why a device does not obey a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The command is of a kind that the device does not know.
+    Unsupported,
+    /// A run is under way.
+    Busy,
+    /// The job is longer than the device's buffer, which has so many bytes.
+    JobTooLong(u16),
+    /// The part of the job does not follow on what the device has; the upload goes on at this byte.
+    OutOfOrder(u16),
+    /// The job came whole, and is no target and plan.
+    Malformed,
+    /// The job came whole, and its plan has another hash than announced: device and host read it differently.
+    HashMismatch,
+    /// The plan has more phases than the device can hold, which is so many.
+    TooManyPhases(u16),
+    /// The phase at this place is none that the device knows, or its path is too long.
+    BadPhase(u16),
+    /// The target is longer than it may be, which is so many bytes.
+    TargetTooLong(u16),
+    /// The device cannot reach such a target.
+    BadTarget,
+    /// There is nothing to start: the device has no plan, or another one.
+    NoPlan,
+    /// The plan has no phases, or one that never ends.
+    CannotRun,
+    /// A reason of a newer version.
+    Unknown(u8),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsupported => f.write_str("it does not know this command: update its firmware"),
+            Self::Busy => f.write_str("a run is under way: stop it first"),
+            Self::JobTooLong(limit) => write!(f, "target and plan may take {limit} bytes: shorten the plan"),
+            Self::OutOfOrder(expected) => write!(f, "it expected the upload to go on at byte {expected}"),
+            Self::Malformed => f.write_str("what it received is no job: are host and firmware of one version?"),
+            Self::HashMismatch => f.write_str("it reads another plan: are host and firmware of one version?"),
+            Self::TooManyPhases(limit) => write!(f, "a plan may have {limit} phases: leave some out"),
+            Self::BadPhase(index) => write!(f, "it does not know the kind of phase {index}, or its path is too long"),
+            Self::TargetTooLong(limit) => write!(f, "a target may have {limit} bytes"),
+            Self::BadTarget => f.write_str("it cannot reach such a target: give an IPv4 address and a port"),
+            Self::NoPlan => f.write_str("it has no plan, or another one: upload it first"),
+            Self::CannotRun => f.write_str("the plan has no phases, or one that never ends"),
+            Self::Unknown(code) => write!(f, "for a reason, {code}, that this program does not know: update it"),
+        }
+    }
+}
+
+impl core::error::Error for Refusal {}
+
+/// An [`Answer`] as it goes over the line: plain numbers, which cost less code than an enum.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct AnswerFields {
+    command: u32,
+    plan_hash: u64,
+    reason: u8,
+    detail: u16,
+}
+
+impl From<Answer> for AnswerFields {
+    fn from(Answer { command, plan_hash, refusal }: Answer) -> Self {
+        let (reason, detail) = match refusal {
+            None => (0, 0),
+            Some(Refusal::Unsupported) => (1, 0),
+            Some(Refusal::Busy) => (2, 0),
+            Some(Refusal::JobTooLong(limit)) => (3, limit),
+            Some(Refusal::OutOfOrder(expected)) => (4, expected),
+            Some(Refusal::Malformed) => (5, 0),
+            Some(Refusal::HashMismatch) => (6, 0),
+            Some(Refusal::TooManyPhases(limit)) => (7, limit),
+            Some(Refusal::BadPhase(index)) => (8, index),
+            Some(Refusal::TargetTooLong(limit)) => (9, limit),
+            Some(Refusal::BadTarget) => (10, 0),
+            Some(Refusal::NoPlan) => (11, 0),
+            Some(Refusal::CannotRun) => (12, 0),
+            Some(Refusal::Unknown(code)) => (code, 0),
+        };
+        Self { command, plan_hash, reason, detail }
+    }
+}
+
+impl From<AnswerFields> for Answer {
+    fn from(AnswerFields { command, plan_hash, reason, detail }: AnswerFields) -> Self {
+        let refusal = match reason {
+            0 => None,
+            1 => Some(Refusal::Unsupported),
+            2 => Some(Refusal::Busy),
+            3 => Some(Refusal::JobTooLong(detail)),
+            4 => Some(Refusal::OutOfOrder(detail)),
+            5 => Some(Refusal::Malformed),
+            6 => Some(Refusal::HashMismatch),
+            7 => Some(Refusal::TooManyPhases(detail)),
+            8 => Some(Refusal::BadPhase(detail)),
+            9 => Some(Refusal::TargetTooLong(detail)),
+            10 => Some(Refusal::BadTarget),
+            11 => Some(Refusal::NoPlan),
+            12 => Some(Refusal::CannotRun),
+            code => Some(Refusal::Unknown(code)),
+        };
+        Self { command, plan_hash, refusal }
+    }
 }

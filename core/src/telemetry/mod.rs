@@ -37,7 +37,7 @@
 //! | body | | the frame's fields |
 //!
 //! The first four fields keep their place and type in every version to come. A receiver that meets a newer version
-//! or an unknown kind counts the frame as received, says so, and goes on.
+//! or an unknown kind counts the frame as received, says so, and goes on. Versions from 0x80 up are those of commands.
 //!
 //! | kind | frame | when |
 //! |---|---|---|
@@ -46,6 +46,7 @@
 //! | 2 | [`Buckets`] | a part of a histogram: absolute counts of some of its buckets |
 //! | 3 | [`MetricTotals`] | what a histogram keeps beside its buckets; ends a snapshot |
 //! | 4 | [`Finished`] | after the last phase: the run is over |
+//! | 5 | [`Answer`] | after a command: what became of it |
 //!
 //! ## 0: Hello
 //! `device_id` string, `boot_id` `u64`, `firmware` string, `firmware_version` string, `clock_hz` `u32`, `plan_hash`
@@ -82,6 +83,13 @@
 //! ## 4: Finished
 //! `phases` `u16` (how many were run), `cancelled` `bool`, `skipped` `u32`.
 //!
+//! ## 5: Answer
+//! `command` `u32` (the id of the command), `plan_hash` `u64` (of the plan that the device has received whole, 0 if it
+//! has none), `reason` `u8`, `detail` `u16`. The reason is 0 if the command is obeyed; else it tells why not: 1 unsupported,
+//! 2 busy, 3 job too long (detail: the limit), 4 out of order (the offset to go on at), 5 malformed, 6 hash mismatch,
+//! 7 too many phases (the limit), 8 bad phase (its index), 9 target too long (the limit), 10 bad target, 11 no plan,
+//! 12 cannot run.
+//!
 //! # Putting a histogram together
 //!
 //! Keep a count per bucket for each (boot, phase, metric), all zero at first. A `Buckets` frame sets the counts that it
@@ -93,24 +101,62 @@
 //! Why that test suffices: counts only grow, so each kept count is at most the true one, and sums are equal only if every
 //! count is. Once something is saturated (flags 1 or 2) the sums need not agree, and only the numbering of the frames
 //! tells whether any is missing.
+//!
+//! # Commands
+//!
+//! On a line with two directions, a host talks back: framing as above, with this payload. A device that no host talks
+//! to needs none of it.
+//!
+//! | field | type | meaning |
+//! |---|---|---|
+//! | version | `u8` | [`COMMAND_VERSION`]: 0x81, so that an echo is no frame and a frame no command |
+//! | id | `u32` | names the command in its answer; a host starts anywhere and counts |
+//! | kind | `u32` | which command follows, below |
+//! | body | | the command's fields |
+//!
+//! | kind | command | fields | answered |
+//! |---|---|---|---|
+//! | 0 | identify: send a hello | | yes |
+//! | 1 | upload a part of a job | `plan_hash` `u64`, `length` `u16` (of the job), `offset` `u16` (of this part), `part` byte string | yes |
+//! | 2 | start the uploaded plan | `plan_hash` `u64` | yes |
+//! | 3 | stop: cancel the run | | yes |
+//! | 4 | acknowledge the end of a phase, or of the run | `phase` `Option<u16>` | no |
+//! | 5 | send all buckets again | | no |
+//!
+//! A host sends one command at a time, and sends it again with the same id until it is answered: the device obeys it
+//! once. An upload begins at offset 0 and goes on where the last part ended; the answer to the last part says whether
+//! the device takes the plan, and echoes its hash.
+//!
+//! A job is `target` string, then the plan: `seed` `u64` and a list of phases, each `kind` `u32` (as in the phase
+//! report), `workload` `u32` (0: `path` string; 1: `prompt_tokens` `u16`, `output_tokens` `u16`), `arrival` `u32` (0 closed
+//! loop: `concurrency` `u16`; 1 constant, 2 Poisson: requests in 1,000 s `u32`), the stop as `requests` `Option<u64>` and
+//! `duration` `Option<u64>` (nanoseconds), and `grace` `u64` (nanoseconds). The plan's hash is 64-bit FNV-1a over its bytes.
+//!
+//! While no run is under way, the hello has zero phases and the plan hash 0. Once a host has started a run, the device
+//! sends the end of each phase and of the run until it is acknowledged, a bounded number of times. Each run has a boot
+//! id of its own.
 
 mod frame;
 mod deframe;
 mod decode;
 mod encode;
 mod queue;
+mod command;
+mod control;
 mod snapshot;
 mod reporter;
 
 #[cfg(test)]
 mod tests;
 
+pub use command::{Command, CommandEnvelope, Job, MAX_PART, MAX_TARGET, decode_command, encode_command};
+pub use control::{Control, Request};
 pub use decode::{DecodeError, Received, Receiver, decode};
 pub use deframe::{Deframer, Segment};
 pub use encode::{EncodeError, encode};
 pub use frame::{
-    Buckets, BucketsError, Envelope, Finished, Frame, Hello, MAX_ENCODED, MAX_ID, MAX_METRICS, MAX_PAYLOAD,
-    MetricTotals, PhaseReport, VERSION,
+    Answer, Buckets, BucketsError, COMMAND_VERSION, Envelope, Finished, Frame, Hello, MAX_ENCODED, MAX_ID, MAX_METRICS,
+    MAX_PAYLOAD, MetricTotals, PhaseReport, Refusal, VERSION,
 };
 pub use queue::{DrainError, TxQueue};
 pub use reporter::{Identity, Reporter, ReporterConfig};

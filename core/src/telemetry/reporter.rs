@@ -2,6 +2,7 @@
 
 use heapless::Vec;
 
+use super::control::Control;
 use super::frame::{Envelope, Finished, Frame, Hello, MAX_ID, PhaseReport, VERSION};
 use super::queue::TxQueue;
 use super::snapshot::Progress;
@@ -42,6 +43,10 @@ pub struct ReporterConfig {
     /// How often the final snapshot of a phase, and the end of the run, are sent; zero means once. On a lossless line
     /// once suffices.
     pub final_repeats: u8,
+    /// With a host that acknowledges the end of each phase and of the run: how often it is sent at most,
+    pub final_attempts: u8,
+    /// and how long after it was sent it is sent again.
+    pub acknowledge_within: Nanos,
 }
 
 impl Default for ReporterConfig {
@@ -52,6 +57,8 @@ impl Default for ReporterConfig {
             snapshot_every: Nanos::from_millis(500),
             keyframe_every: 16,
             final_repeats: 2,
+            final_attempts: 8,
+            acknowledge_within: Nanos::from_millis(500),
         }
     }
 }
@@ -86,6 +93,10 @@ pub struct Reporter<'a> {
     finals_left: Option<u8>,
     /// How many times the end of the run is still to be sent.
     finished_left: u8,
+    /// A host acknowledges what it has received.
+    expects_acknowledgement: bool,
+    /// When the end of the phase, or of the run, may be sent again.
+    next_final: Nanos,
 }
 
 impl<'a> Reporter<'a> {
@@ -108,6 +119,68 @@ impl<'a> Reporter<'a> {
             metrics_done: METRICS,
             finals_left: None,
             finished_left: config.final_repeats,
+            expects_acknowledgement: false,
+            next_final: Nanos::ZERO,
+        }
+    }
+
+    /// A host has asked for this run and acknowledges the ends: they are sent until it does, a bounded number of times.
+    pub const fn expect_acknowledgement(&mut self) {
+        self.expects_acknowledgement = true;
+        self.next_hello = Nanos::ZERO;
+        self.finished_left = self.config.final_attempts;
+        if self.finished_left == 0 {
+            self.finished_left = 1;
+        }
+    }
+
+    /// The host has received everything about the end of this phase, or with `None`, of the run: it is not sent again.
+    pub fn acknowledge(&mut self, phase: Option<u16>) {
+        match (phase, self.reported) {
+            // Of the run only once its end was told.
+            (None, _) if self.next_final > Nanos::ZERO => self.finished_left = 0,
+            (Some(phase), Some((reported, PhaseState::Complete))) if phase == reported => self.finals_left = Some(0),
+            _ => {}
+        }
+    }
+
+    /// The host has missed something: the next poll says hello and sends all buckets of the phase.
+    pub fn resend<const N: usize, const P: usize, H: PhaseHook>(&mut self, runner: &mut Runner<N, P, H>) {
+        self.next_hello = Nanos::ZERO;
+        self.next_snapshot = Nanos::ZERO;
+        self.next_final = Nanos::ZERO;
+        self.restart(runner.meter_mut());
+    }
+
+    /// The host has asked who this is: the next poll says hello.
+    pub const fn identify(&mut self) {
+        self.next_hello = Nanos::ZERO;
+    }
+
+    /// Puts the answer to a command into the queue, if one is due and there is room. Call it before
+    /// [`Reporter::poll`], which may fill the queue.
+    pub fn answer<const S: usize, const Q: usize>(
+        &mut self,
+        now: Nanos,
+        control: &mut Control<S>,
+        queue: &mut TxQueue<Q>,
+    ) {
+        let mut line = Line { sequence: &mut self.sequence, now, queue };
+        if let Some(answer) = control.due()
+            && line.push(Frame::Answer(answer))
+        {
+            control.answered();
+        }
+    }
+
+    /// Says hello while no run is under way: [`Reporter::poll`] without a runner. `N` is the capacity of the
+    /// histograms to come.
+    pub fn poll_idle<const N: usize, const Q: usize>(&mut self, now: Nanos, queue: &mut TxQueue<Q>) {
+        if now >= self.next_hello {
+            self.next_hello = now.saturating_add(self.config.hello_every);
+            let hello = hello::<N>(&self.identity, 0, 0, self.skipped);
+            let mut line = Line { sequence: &mut self.sequence, now, queue };
+            line.push_or_skip(Frame::Hello(hello), &mut self.skipped);
         }
     }
 
@@ -121,12 +194,12 @@ impl<'a> Reporter<'a> {
         self.next_hello.min(self.next_report).min(self.next_snapshot)
     }
 
-    /// Whether everything about a phase that has ended is in the queue.
+    /// Whether everything about a phase that has ended is in the queue, or was acknowledged.
     pub const fn is_phase_reported(&self) -> bool {
         matches!(self.finals_left, Some(0))
     }
 
-    /// Whether the end of the run is in the queue, [`ReporterConfig::final_repeats`] times.
+    /// Whether the end of the run is in the queue, [`ReporterConfig::final_repeats`] times, or was acknowledged.
     pub const fn is_run_reported(&self) -> bool {
         self.finished_left == 0
     }
@@ -143,7 +216,8 @@ impl<'a> Reporter<'a> {
         let mut line = Line { sequence: &mut self.sequence, now, queue };
         if now >= self.next_hello {
             self.next_hello = now.saturating_add(self.config.hello_every);
-            let hello = hello(&self.identity, runner, self.skipped);
+            let phases = u16::try_from(runner.plan().phases().len()).unwrap_or(u16::MAX);
+            let hello = hello::<N>(&self.identity, runner.plan().content_hash(), phases, self.skipped);
             line.push_or_skip(Frame::Hello(hello), &mut self.skipped);
         }
         let stats = *runner.meter().stats();
@@ -202,24 +276,36 @@ impl<'a> Reporter<'a> {
         let phases = stats.index.saturating_add(u16::from(stats.state != PhaseState::Created));
         let frame = Frame::Finished(Finished { phases, cancelled: runner.is_cancelled(), skipped: self.skipped });
         let mut line = Line { sequence: &mut self.sequence, now, queue };
-        while self.finished_left > 0 && line.push(frame.clone()) {
+        while self.finished_left > 0 && now >= self.next_final && line.push(frame.clone()) {
             self.finished_left -= 1;
+            if self.expects_acknowledgement {
+                self.next_final = now.saturating_add(self.config.acknowledge_within);
+            }
         }
     }
 
     /// Sends all buckets and the report of a phase that has ended, as often as configured, as far as there is room.
     fn finals<const N: usize, const Q: usize>(&mut self, now: Nanos, meter: &mut Meter<N>, queue: &mut TxQueue<Q>) {
         if self.finals_left.is_none() {
-            self.finals_left = Some(self.config.final_repeats);
+            let once =
+                if self.expects_acknowledgement { self.config.final_attempts } else { self.config.final_repeats };
+            self.finals_left = Some(once.max(1));
+            self.next_final = Nanos::ZERO;
             self.restart(meter);
         }
         while let Some(left @ 1..) = self.finals_left {
+            if now < self.next_final {
+                return;
+            }
             let whole = self.snapshot(now, meter, queue);
             let mut line = Line { sequence: &mut self.sequence, now, queue };
             if !whole || !line.push(report(meter, self.skipped)) {
                 return;
             }
             self.finals_left = Some(left - 1);
+            if self.expects_acknowledgement {
+                self.next_final = now.saturating_add(self.config.acknowledge_within);
+            }
             self.restart(meter);
         }
     }
@@ -279,19 +365,15 @@ impl<const Q: usize> Line<'_, Q> {
     }
 }
 
-fn hello<'a, const N: usize, const P: usize, H: PhaseHook>(
-    identity: &Identity<'a>,
-    runner: &Runner<N, P, H>,
-    skipped: u32,
-) -> Hello<'a> {
+fn hello<'a, const N: usize>(identity: &Identity<'a>, plan_hash: u64, phases: u16, skipped: u32) -> Hello<'a> {
     Hello {
         device_id: cut(identity.device_id),
         boot_id: identity.boot_id,
         firmware: cut(identity.firmware),
         firmware_version: cut(identity.firmware_version),
         clock_hz: identity.clock_hz,
-        plan_hash: runner.plan().content_hash(),
-        phases: u16::try_from(runner.plan().phases().len()).unwrap_or(u16::MAX),
+        plan_hash,
+        phases,
         capacity: u16::try_from(N).unwrap_or(u16::MAX),
         counter_bits: 32,
         metrics: Metric::ALL.into_iter().map(Metric::name).collect(),

@@ -15,6 +15,7 @@ use crate::phase::{PhaseCounts, PhaseState, PhaseStats};
 use crate::plan::PhaseKind;
 use crate::time::Nanos;
 
+mod commands;
 mod framing;
 mod queue;
 mod stream;
@@ -95,7 +96,12 @@ impl Content {
                     saturation: Saturation::try_from(self.flags >> 4).unwrap(),
                 },
             }),
-            _ => Frame::Finished(Finished { phases: n(2) as u16, cancelled: flag(0), skipped: n(3) as u32 }),
+            4 => Frame::Finished(Finished { phases: n(2) as u16, cancelled: flag(0), skipped: n(3) as u32 }),
+            _ => Frame::Answer(Answer {
+                command: n(2) as u32,
+                plan_hash: n(3),
+                refusal: flag(0).then(|| Refusal::JobTooLong(n(4) as u16)),
+            }),
         };
         Envelope { version: VERSION, sequence: n(0) as u32, uptime: Nanos::new(n(1)), frame }
     }
@@ -113,7 +119,7 @@ fn content() -> impl Strategy<Value = Content> {
     // Three ids of 32 bytes and eight names of 10 are what the largest hello has room for.
     let text = "[ -~]{0,32}|[é-ÿ]{0,16}|[ア-ン]{0,10}";
     let metrics = vec("[a-z_]{0,10}", 0..=MAX_METRICS);
-    (0..5_u8, any::<u8>(), vec(number, 16), vec(text, 3), metrics, vec(any::<u8>(), 0..=MAX_COUNTS)).prop_map(
+    (0..6_u8, any::<u8>(), vec(number, 16), vec(text, 3), metrics, vec(any::<u8>(), 0..=MAX_COUNTS)).prop_map(
         |(kind, flags, numbers, texts, metrics, counts)| Content { kind, flags, numbers, texts, metrics, counts },
     )
 }
@@ -172,7 +178,7 @@ proptest! {
 
     #[test]
     fn a_kind_or_version_to_come_is_told_with_its_sequence(
-        version in VERSION + 1.., kind in Frame::KINDS.., sequence: u32, uptime: u64, body in vec(any::<u8>(), 0..100),
+        version in VERSION + 1..0x80, kind in Frame::KINDS.., sequence: u32, uptime: u64, body in vec(any::<u8>(), 0..100),
     ) {
         let header = |version: u8, kind: u32| {
             let mut payload = std::vec![version];
@@ -207,7 +213,7 @@ proptest! {
 
 #[test]
 fn the_largest_frames_fit() {
-    for kind in 0..5 {
+    for kind in 0..6 {
         let mut encoded = Content::worst(kind).encoded();
         assert!(encoded.len() <= MAX_ENCODED, "kind {kind} takes {} bytes", encoded.len());
         let inner = 1..encoded.len() - 1;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::{CaptureError, EndKind, EndReason, MAGIC, Record};
+use crate::atomic::sync_directory;
 
 /// How often appended records are also forced to the disk: what a power cut can cost.
 pub const SYNC_INTERVAL: Duration = Duration::from_secs(1);
@@ -152,14 +153,6 @@ impl CaptureWriter {
         // Also after a failure: a disk that cannot sync is asked once a second, not once a record.
         self.synced = Instant::now();
         self.file.sync_data().map_err(|source| CaptureError::Io { path: self.path.clone(), source })
-    }
-}
-
-/// Makes the file's name survive a power cut. Systems that cannot open a directory do not need it.
-fn sync_directory(path: &Path) {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    if let Ok(directory) = File::open(parent.unwrap_or(Path::new("."))) {
-        let _ = directory.sync_all();
     }
 }
 

@@ -37,12 +37,12 @@ mod unix {
     use super::Args;
     use crate::cli::record::{fail_if_a_line_failed, keep_on_failure};
     use crate::cli::{exit_code, interrupt, print, progress::Progress, run_directory, say};
+    use crate::hook::Hooks;
     use crate::mock::{LogNormalDelay, MockConfig, MockServer};
-    use crate::record::{RecordOptions, Watcher, record};
+    use crate::record::{RecordOptions, Recorded, Watcher, record};
     use crate::report::render;
     use crate::run::Run;
     use crate::session::Note;
-    use crate::source::Line;
     use crate::source::unix::Pty;
 
     /// The demo's phases take 15 s; a machine that is far too slow still gets a report in time.
@@ -90,8 +90,13 @@ mod unix {
         let options = RecordOptions { directory: directory.clone(), run_id, max_duration: Some(MAX_DURATION) };
         let mut watcher =
             DemoWatcher { progress: Progress::new(vec!["demo".to_owned()]), device: &mut device, stop: &stop };
-        let line: Box<dyn Line> = Box::new(pty.into_line());
-        let recorded = record(vec![("pty:demo".to_owned(), line)], &options, &stop, &mut watcher);
+        let source = Recorded {
+            identity: "pty:demo".to_owned(),
+            line: Box::new(pty.into_line()),
+            hooks: Hooks::new(),
+            remote: None,
+        };
+        let recorded = record(vec![source], &options, &stop, &mut watcher);
         watcher.progress.finish();
         device.end();
         server.stop();

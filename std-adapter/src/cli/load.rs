@@ -10,6 +10,7 @@ use phasemeter_core::telemetry::ReporterConfig;
 use phasemeter_core::time::Nanos;
 
 use super::interrupt;
+use super::run_config::RunConfigArgs;
 use crate::load::{Load, LoadOptions};
 use crate::plan;
 use crate::source::{DEFAULT_BAUD, open_output};
@@ -62,10 +63,16 @@ pub(super) struct Args {
     /// End when standard input does: whoever started this process is gone.
     #[arg(long, hide = true)]
     exit_with_stdin: bool,
+    #[command(flatten)]
+    run_config: RunConfigArgs,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let plan = plan::load(&args.plan)?;
+    let components = args.run_config.create(1)?;
+    if !components.processors.is_empty() {
+        super::say("post-processors are for `record` and `run`, which have the whole run: they do nothing here");
+    }
     let load = Load::new(&args.target, args.model.as_deref())?;
     let output = open_output(&args.output, args.baud).context("cannot open the output")?;
     let stopper = load.stopper();
@@ -83,7 +90,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         max_in_flight: usize::try_from(args.max_in_flight).unwrap_or(usize::MAX),
         reporter: ReporterConfig::default(),
     };
-    let outcome = load.run(plan, output, &options, PrintHook)?;
+    let mut hooks = components.hooks.into_iter().next().unwrap_or_default();
+    hooks.push(PrintHook);
+    let outcome = load.run(plan, output, &options, hooks)?;
     let failures = outcome.failures;
     for (count, what) in [
         (failures.connect, "requests found no connection"),

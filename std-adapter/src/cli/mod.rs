@@ -11,6 +11,7 @@ mod progress;
 mod record;
 mod replay;
 mod report;
+mod run;
 mod run_config;
 mod run_directory;
 
@@ -33,6 +34,7 @@ run was not observed. 1 and 4 are reserved for thresholds and comparisons.";
 #[command(name = "phasemeter", version, after_help = EXIT_CODES, propagate_version = true)]
 enum Command {
     Demo(demo::Args),
+    Run(run::Args),
     Record(record::Args),
     Replay(replay::Args),
     Report(report::Args),
@@ -47,6 +49,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let result = match Command::parse() {
         Command::Demo(args) => demo::run(&args),
+        Command::Run(args) => run::run(&args),
         Command::Record(args) => record::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(&args),

@@ -31,6 +31,7 @@ Examples:
 /// Memory does not grow with the records, and each percentile has proven bounds. Bad lines are told, counted and skipped.
 #[derive(Debug, clap::Args)]
 #[command(after_help = NOTES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Args {
     /// Files of records, `-` for standard input; all together are one set.
     #[arg(required = true, value_name = "FILE")]
@@ -146,8 +147,10 @@ struct Progress {
 
 impl Progress {
     fn new(files: &[String]) -> Self {
-        let sizes: Option<Vec<u64>> =
-            files.iter().map(|file| Some(std::fs::metadata(file).ok().filter(|file| file.is_file())?.len())).collect();
+        let sizes: Option<Vec<u64>> = files
+            .iter()
+            .map(|file| Some(std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file)?.len()))
+            .collect();
         let bar = sizes.filter(|_| std::io::stderr().is_terminal()).map(|sizes| {
             let style =
                 ProgressStyle::with_template("{bar:40} {bytes} of {total_bytes}  {binary_bytes_per_sec}  {eta}")

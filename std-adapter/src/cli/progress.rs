@@ -114,6 +114,8 @@ impl Watcher for Progress {
             Note::Gap(gap) => {
                 self.say(source, &format!("lost frames {} from number {}", gap.frames, gap.first_sequence));
             }
+            // It is shown with the next tick.
+            Note::Phase(..) => {}
             Note::Reset => self.say(source, "the device was reset"),
             Note::Unusable(what) => self.say(source, &format!("{what} (further ones are only counted)")),
         }

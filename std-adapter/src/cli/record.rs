@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use super::run_config::{RunConfigArgs, process};
 use super::{interrupt, progress::Progress, run_directory};
 use crate::capture::EndKind;
-use crate::record::{RecordError, RecordOptions, record};
+use crate::record::{RecordError, RecordOptions, Recorded, record};
 use crate::report::render;
 use crate::run::Run;
 use crate::source::{DEFAULT_BAUD, SourceSpec};
@@ -50,10 +51,14 @@ pub(super) struct Args {
     /// How long to wait for a serial port that vanished to come back.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "5s")]
     reconnect: Duration,
+    #[command(flatten)]
+    run_config: RunConfigArgs,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let mut lines = Vec::new();
+    let components = args.run_config.create(args.sources.len())?;
+    let mut hooks = components.hooks.into_iter();
+    let mut sources = Vec::new();
     for (index, source) in args.sources.iter().enumerate() {
         if args.sources[..index].contains(source) {
             bail!("{source} is given twice; a source is one device");
@@ -64,20 +69,21 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         if let Some(address) = line.local_addr() {
             super::say(format_args!("waiting for a device to connect to {address}"));
         }
-        lines.push((identity, line));
+        sources.push(Recorded { identity, line, hooks: hooks.next().unwrap_or_default(), remote: None });
     }
     let stop = interrupt::watch(|| {})?;
     let run_id = run_directory::new_run_id();
     let directory = run_directory::create(args.out.as_deref(), &run_id)?;
     let options = RecordOptions { directory: directory.clone(), run_id, max_duration: args.max_duration };
-    let names = lines.iter().map(|(identity, _)| identity.clone()).collect();
+    let names = sources.iter().map(|source| source.identity.clone()).collect();
     let mut progress = Progress::new(names);
-    let recorded = record(lines, &options, &stop, &mut progress);
+    let recorded = record(sources, &options, &stop, &mut progress);
     progress.finish();
     let recorded = keep_on_failure(recorded, &directory)?;
     let summary = recorded.summary();
     super::print(&render(&summary))?;
     super::say(format_args!("the run is in {}", directory.display()));
+    process(components.processors, &recorded)?;
     fail_if_a_line_failed(&recorded)?;
     Ok(super::exit_code(&summary))
 }

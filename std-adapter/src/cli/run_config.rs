@@ -2,7 +2,12 @@
 
 use std::path::PathBuf;
 
-use crate::registry::{Diagnostic, Registry, user_directory};
+use anyhow::Context;
+
+use crate::hook::Hooks;
+use crate::process::PostProcessor;
+use crate::registry::{Diagnostic, Registry, RunConfig, user_directory};
+use crate::run::Run;
 
 /// Where manifests are, beside those of the user's directory.
 #[derive(Clone, Debug, clap::Args)]
@@ -33,4 +38,56 @@ pub(super) fn say_all(warnings: &[Diagnostic]) {
     for warning in warnings {
         super::say(format_args!("warning: {warning}"));
     }
+}
+
+/// Which hooks and post-processors a run has.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct RunConfigArgs {
+    /// The run's hooks and post-processors, as YAML; see `phasemeter plugins` for what there is.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+impl RunConfigArgs {
+    /// Creates the hooks of each of so many sources, and the post-processors. Nothing is created unless all is right.
+    pub(super) fn create(&self, sources: usize) -> anyhow::Result<Components> {
+        let mut registry = self.registry.open()?;
+        let run = match &self.config {
+            Some(path) => RunConfig::load(path, &mut registry)?,
+            None => RunConfig::default(),
+        };
+        say_all(run.warnings());
+        let hooks = (0..sources).map(|source| run.hooks(&registry, source, sources).map(Hooks::from));
+        Ok(Components { hooks: hooks.collect::<Result<_, _>>()?, processors: run.processors(&registry)? })
+    }
+}
+
+/// What a run has.
+pub(super) struct Components {
+    /// The hooks of each source.
+    pub(super) hooks: Vec<Hooks>,
+    /// What makes metrics of the run when it is over.
+    pub(super) processors: Vec<Box<dyn PostProcessor>>,
+}
+
+/// Hands what was measured to the post-processors. One that fails is told of, and the others still run.
+pub(super) fn process(processors: Vec<Box<dyn PostProcessor>>, run: &Run) -> anyhow::Result<()> {
+    if processors.is_empty() {
+        return Ok(());
+    }
+    let results = run.result_sets()?;
+    let mut failed = None;
+    for mut processor in processors {
+        match processor.process(&results) {
+            Ok(result) => {
+                if let Some(path) = result.output_path() {
+                    super::say(format_args!("metrics are in {}", path.display()));
+                }
+            }
+            Err(error) => failed = Some(error),
+        }
+    }
+    failed.map_or(Ok(()), |error| Err(error).context("a post-processor failed; the run's own files are written"))
 }

@@ -11,7 +11,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use embedded_io::WriteReady;
-use phasemeter_core::hook::PhaseHook;
 use phasemeter_core::meter::Ticket;
 use phasemeter_core::plan::{Arrival, Workload};
 use phasemeter_core::runner::{Outcome, Runner, RunnerError, Step};
@@ -20,6 +19,7 @@ use phasemeter_core::time::Nanos;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
+use crate::hook::{Background, HookError, Hooks};
 use crate::plan::{MAX_PHASES, Plan};
 use http::{Exchange, ExchangeError, HttpClient};
 use line::LineWriter;
@@ -60,6 +60,9 @@ pub enum LoadError {
     /// No threads for the HTTP client.
     #[error("cannot start the HTTP client's threads: {0}")]
     Threads(std::io::Error),
+    /// The hooks could not be set up.
+    #[error(transparent)]
+    Hook(#[from] HookError),
     /// The telemetry line is gone, so nobody would see the measurement.
     #[error("the telemetry line failed, so the run was stopped: {0}")]
     Line(std::io::Error),
@@ -150,7 +153,8 @@ impl Load {
         Stopper(self.sender.clone())
     }
 
-    /// Runs the plan to its end, streaming telemetry to `output`.
+    /// Runs the plan to its end, streaming telemetry to `output`. The hooks are told of its phases on a thread of their
+    /// own, so that they never delay a request; at the end of the run they may take 15 s for what they have not done yet.
     ///
     /// # Errors
     /// [`LoadError`] if the run could not start, or the telemetry line failed.
@@ -159,7 +163,7 @@ impl Load {
         plan: Plan,
         output: Box<dyn std::io::Write + Send>,
         options: &LoadOptions,
-        hook: impl PhaseHook,
+        hooks: Hooks,
     ) -> Result<LoadOutcome, LoadError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -180,7 +184,7 @@ impl Load {
         let _ = runtime.block_on(warm);
         let line = LineWriter::spawn(output, self.sender.clone());
         let mut driver = Driver {
-            runner: Runner::new(plan, hook)?,
+            runner: Runner::new(plan, Background::spawn(hooks)?)?,
             reporter: Reporter::new(identity, options.reporter),
             queue: TxQueue::new(),
             line,
@@ -208,10 +212,10 @@ fn warm_connections(plan: &Plan, max_in_flight: usize) -> usize {
     needed.max().unwrap_or(0).min(max_in_flight)
 }
 
-struct Driver<'a, H> {
+struct Driver<'a> {
     load: Load,
     runtime: Runtime,
-    runner: Runner<BUCKETS, MAX_PHASES, H>,
+    runner: Runner<BUCKETS, MAX_PHASES, Background>,
     reporter: Reporter<'a>,
     queue: TxQueue<QUEUE_BYTES>,
     line: LineWriter,
@@ -222,7 +226,7 @@ struct Driver<'a, H> {
     max_in_flight: usize,
 }
 
-impl<H: PhaseHook> Driver<'_, H> {
+impl Driver<'_> {
     fn run(&mut self) -> Result<LoadOutcome, LoadError> {
         loop {
             self.take_all();

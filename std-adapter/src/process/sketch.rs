@@ -22,7 +22,7 @@ use super::moments::to_f64;
 type Buckets = LatencyHistogram<16_384, u64>;
 
 /// The part of a value that its bounds are widened by, for the roundings of `f64` in between: far more than these.
-const ROUNDING: f64 = 1.0 / (1u64 << 48) as f64;
+const ROUNDING: f64 = 1.0 / 281_474_976_710_656.0;
 
 /// Some values, each known to lie between two numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -81,6 +81,13 @@ impl Sketch {
     }
 }
 
+/// In a function of its own, as it takes 128 KiB of stack.
+#[cold]
+#[inline(never)]
+fn empty() -> Box<Buckets> {
+    Box::new(Buckets::new())
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Range {
     Small,
@@ -91,13 +98,13 @@ enum Range {
 impl Range {
     const ALL: [Self; 3] = [Self::Small, Self::Medium, Self::Large];
     const MILLIONTHS: f64 = 1e6;
-    const STEP: f64 = (1u64 << 49) as f64;
+    const STEP: f64 = 562_949_953_421_312.0;
 
     #[inline]
     fn of(magnitude: f64) -> Self {
         if magnitude < 1.0 / 64.0 {
             Self::Small
-        } else if magnitude < (1u64 << 43) as f64 {
+        } else if magnitude < 8_796_093_022_208.0 {
             Self::Medium
         } else {
             Self::Large
@@ -119,7 +126,7 @@ struct Side([Option<Box<Buckets>>; 3]);
 
 impl Side {
     fn of(&mut self, range: Range) -> &mut Buckets {
-        self.0[range as usize].get_or_insert_with(|| Box::new(Buckets::new()))
+        self.0[range as usize].get_or_insert_with(empty)
     }
 
     #[inline]
@@ -202,7 +209,7 @@ mod tests {
 
     #[test]
     fn the_ends_of_the_ranges_are_contained() {
-        for edge in [1.0 / 64.0, (1u64 << 43) as f64, 2f64.powi(93), 2f64.powi(-55), f64::MIN_POSITIVE, f64::MAX] {
+        for edge in [1.0 / 64.0, 8_796_093_022_208.0, 2f64.powi(93), 2f64.powi(-55), f64::MIN_POSITIVE, f64::MAX] {
             for value in [edge.next_down(), edge, edge.next_up().min(f64::MAX)] {
                 for value in [value, -value] {
                     let cell = cells_of(value)[0];
@@ -216,7 +223,9 @@ mod tests {
     #[test]
     fn the_finest_scale_is_never_left() {
         let mut buckets = Box::new(Buckets::new());
-        [15_625, u64::MAX, 1 << 40].into_iter().for_each(|value| buckets.record(value));
+        for value in [15_625, u64::MAX, 1 << 40] {
+            buckets.record(value);
+        }
         assert_eq!(buckets.scale(), 8);
     }
 }

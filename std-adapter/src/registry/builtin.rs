@@ -1,4 +1,25 @@
+//! The code of the components that this crate's own manifest declares.
+
+use phasemeter_core::hook::PhaseHook;
+
 use super::{Registry, RegistryError};
-pub(super) fn register(_: &mut Registry) -> Result<(), RegistryError> {
-    Ok(())
+use crate::hook::{CommandHook, FileLogHook, JsonMetricsHook};
+use crate::process::{MetricsProcessor, PostProcessor, ResultsAggregator};
+
+pub(super) fn register(registry: &mut Registry) -> Result<(), RegistryError> {
+    registry.register::<dyn PhaseHook>("phasemeter.hook:FileLogHook", |params| {
+        Ok(Box::new(FileLogHook::new(params.deserialize()?)?))
+    })?;
+    registry.register::<dyn PhaseHook>("phasemeter.hook:JsonMetricsHook", |params| {
+        Ok(Box::new(JsonMetricsHook::new(params.deserialize()?)?))
+    })?;
+    registry.register::<dyn PhaseHook>("phasemeter.hook:CommandHook", |params| {
+        Ok(Box::new(CommandHook::new(params.deserialize()?)?))
+    })?;
+    registry.register::<dyn PostProcessor>("phasemeter.process:MetricsProcessor", |params| {
+        Ok(Box::new(params.deserialize::<MetricsProcessor>()?))
+    })?;
+    registry.register::<dyn PostProcessor>("phasemeter.process:ResultsAggregator", |params| {
+        Ok(Box::new(params.deserialize::<ResultsAggregator>()?))
+    })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use phasemeter_core::meter::{Metric, PerMetric};
 use phasemeter_core::phase::{PhaseState, PhaseStats};
-use phasemeter_core::telemetry::{Finished, Frame, Hello, MetricTotals, PhaseReport};
+use phasemeter_core::telemetry::{Answer, Finished, Frame, Hello, MetricTotals, PhaseReport};
 
 use super::mirror::Mirror;
 use super::printable;
@@ -59,6 +59,8 @@ pub struct Boot {
     pub finished: Option<Finished>,
     /// Reports that the device had no room for in its queue.
     pub skipped: u32,
+    /// The last answer to a command.
+    pub answer: Option<Answer>,
     pub(super) next_sequence: u32,
     pub(super) last_uptime: u64,
 }
@@ -82,6 +84,10 @@ impl Boot {
             Frame::Finished(finished) => {
                 self.skipped = self.skipped.max(finished.skipped);
                 self.finished = Some(finished);
+                true
+            }
+            Frame::Answer(answer) => {
+                self.answer = Some(answer);
                 true
             }
             _ => false,

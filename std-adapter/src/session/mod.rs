@@ -6,7 +6,9 @@
 mod boot;
 mod mirror;
 
-use phasemeter_core::telemetry::{DecodeError, Envelope, Frame, Received, Receiver};
+use phasemeter_core::phase::PhaseStats;
+use phasemeter_core::telemetry::{Answer, DecodeError, Envelope, Frame, Received, Receiver};
+use phasemeter_core::time::Nanos;
 
 pub use boot::{Boot, DeviceInfo, PhaseRecord};
 pub use mirror::{HostHistogram, Mirror};
@@ -60,6 +62,8 @@ pub enum Note {
     Gap(Gap),
     /// The device started anew in mid-run.
     Reset,
+    /// A phase was reported: its state and counts, and the device's time when it said so.
+    Phase(PhaseStats, Nanos),
     /// The first segment of its kind that could not be used; the others are counted.
     Unusable(String),
 }
@@ -139,6 +143,17 @@ impl Session {
         self.boots.last().is_some_and(|boot| boot.finished.is_some())
     }
 
+    /// The last answer to a command.
+    pub fn last_answer(&self) -> Option<&Answer> {
+        self.boots.last()?.answer.as_ref()
+    }
+
+    /// Whether the device was reset, and says that it has no plan to run.
+    pub fn is_waiting_after_reset(&self) -> bool {
+        let last = self.boots.last().and_then(|boot| boot.info.as_ref());
+        self.resets > 0 && last.is_some_and(|info| info.phases == 0)
+    }
+
     /// Who the device is, once it told.
     pub fn info(&self) -> Option<&DeviceInfo> {
         self.boots.iter().rev().find_map(|boot| boot.info.as_ref())
@@ -191,7 +206,15 @@ impl Session {
         }
         self.account(envelope.sequence, Some(uptime), note);
         let Some(boot) = self.boots.last_mut() else { return };
-        if !boot.take(envelope.frame) {
+        let reported = match &envelope.frame {
+            Frame::Phase(report) => Some(report.stats),
+            _ => None,
+        };
+        if boot.take(envelope.frame) {
+            if let Some(stats) = reported {
+                note(Note::Phase(stats, envelope.uptime));
+            }
+        } else {
             first(&mut self.errors.malformed, note, || "a frame whose content makes no sense".into());
         }
     }

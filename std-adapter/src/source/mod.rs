@@ -29,9 +29,12 @@ pub use output::open_output;
 pub use reader::{Event, EventKind, spawn_reader};
 pub use spec::{SourceError, SourceSpec};
 
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
+
+/// How long one write to a device waits at most.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The baud rate of a serial port when none is given, in bits per second.
 pub const DEFAULT_BAUD: u32 = 115_200;
@@ -51,6 +54,17 @@ pub trait Line: Send {
     ///
     /// The line is broken; further reads are pointless.
     fn read(&mut self, buf: &mut [u8]) -> io::Result<LineRead>;
+
+    /// The way back to the device, for commands. Its writes wait at most about a second; it does not outlive a serial port
+    /// that vanishes.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` if the source has one direction only, `NotConnected` while a `tcp-listen` line waits for its
+    /// client, or that the system has no second handle for the line.
+    fn writer(&self) -> io::Result<Box<dyn Write + Send>> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "the source has no way back to the device"))
+    }
 
     /// The address a `tcp-listen` line waits on; tells the port when port 0 was asked for.
     fn local_addr(&self) -> Option<SocketAddr> {

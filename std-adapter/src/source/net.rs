@@ -1,11 +1,11 @@
 //! TCP: the same on every system.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Line, LineRead, READ_TIMEOUT, line_read};
+use super::{Line, LineRead, READ_TIMEOUT, WRITE_TIMEOUT, line_read};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -34,6 +34,9 @@ pub(super) struct TcpLine(TcpStream);
 impl TcpLine {
     fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_read_timeout(Some(READ_TIMEOUT))?;
+        stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+        // Commands are small and shall not wait for each other.
+        stream.set_nodelay(true)?;
         Ok(Self(stream))
     }
 }
@@ -41,6 +44,10 @@ impl TcpLine {
 impl Line for TcpLine {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<LineRead> {
         line_read(self.0.read(buf))
+    }
+
+    fn writer(&self) -> io::Result<Box<dyn Write + Send>> {
+        Ok(Box::new(self.0.try_clone()?))
     }
 }
 
@@ -86,6 +93,13 @@ impl Line for ListenLine {
             }
         }
         Ok(LineRead::Idle)
+    }
+
+    fn writer(&self) -> io::Result<Box<dyn Write + Send>> {
+        match &self.state {
+            ListenState::Connected(line) => line.writer(),
+            ListenState::Listening(_) => Err(io::ErrorKind::NotConnected.into()),
+        }
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {

@@ -1,13 +1,13 @@
 //! Serial ports: the same on every system, through the `serialport` crate.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serialport::SerialPort;
 
-use super::{Line, LineRead, READ_TIMEOUT, is_idle};
+use super::{Line, LineRead, READ_TIMEOUT, WRITE_TIMEOUT, is_idle};
 
 /// Opens a port, 8N1, raw. Exclusively, since a second reader would steal half of the bytes; a pty is shared, since
 /// the program that made it often keeps it open.
@@ -97,6 +97,14 @@ impl Line for SerialLine {
             // `serialport` reports a hang-up as a broken pipe, and the rest (EIO, ENXIO, ENODEV) as `Other`.
             Err(e) => Ok(self.hung_up(&e.to_string())),
         }
+    }
+
+    fn writer(&self) -> io::Result<Box<dyn Write + Send>> {
+        let State::Open(port) = &self.state else { return Err(io::ErrorKind::NotConnected.into()) };
+        let mut port = port.try_clone().map_err(|e| explain(&e))?;
+        // The clone's own: reading keeps its time-out.
+        port.set_timeout(WRITE_TIMEOUT).map_err(|e| explain(&e))?;
+        Ok(Box::new(port))
     }
 }
 

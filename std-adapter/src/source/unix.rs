@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use rustix::pty::OpenptFlags;
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
-use super::{Line, LineRead, READ_TIMEOUT, line_read};
+use super::{Line, LineRead, READ_TIMEOUT, WRITE_TIMEOUT, line_read};
 
 /// Any file descriptor as a line: waits with `poll`, then reads without a buffer of its own.
 pub(super) struct FdLine<F>(F);
@@ -51,8 +51,23 @@ pub(super) fn open_file(path: &Path) -> io::Result<FdLine<File>> {
     OpenOptions::new().read(true).custom_flags(flags).open(path).map(FdLine)
 }
 
-pub(super) fn connect(path: &Path) -> io::Result<FdLine<UnixStream>> {
-    UnixStream::connect(path).map(FdLine)
+pub(super) fn connect(path: &Path) -> io::Result<SocketLine> {
+    let stream = UnixStream::connect(path)?;
+    stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+    Ok(SocketLine(FdLine(stream)))
+}
+
+/// A Unix socket.
+pub(super) struct SocketLine(FdLine<UnixStream>);
+
+impl Line for SocketLine {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<LineRead> {
+        self.0.read(buf)
+    }
+
+    fn writer(&self) -> io::Result<Box<dyn Write + Send>> {
+        Ok(Box::new(self.0.0.try_clone()?))
+    }
 }
 
 /// Opens a character device for writing; a terminal is made raw and set to `baud`.
@@ -167,6 +182,10 @@ impl Line for PtyLine {
             }
             other => other,
         }
+    }
+
+    fn writer(&self) -> io::Result<Box<dyn Write + Send>> {
+        Ok(Box::new(self.0.master.try_clone()?))
     }
 }
 

@@ -100,6 +100,8 @@ pub fn run() {
         snapshot_every: unknown(),
         keyframe_every: unknown(),
         final_repeats: unknown(),
+        final_attempts: unknown(),
+        acknowledge_within: unknown(),
     };
     let mut reporter = Reporter::new(identity, config);
     let mut queue = TxQueue::<4096>::new();

@@ -1,5 +1,6 @@
-//! `cargo xtask bench`: the histogram beside its peers, as tables for the README.
+//! `cargo xtask bench`: the histogram, or post-processing, beside its peers, as tables for the README.
 
+pub(crate) mod process;
 mod table;
 
 use std::env;
@@ -54,6 +55,9 @@ fn cargo_on(subcommand: &str, with_peers: bool) -> Command {
 }
 
 fn directory(with_peers: bool) -> PathBuf {
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
-    root().join(target).join(if with_peers { "bench" } else { "bench-alone" })
+    target().join(if with_peers { "bench" } else { "bench-alone" })
+}
+
+fn target() -> PathBuf {
+    root().join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }

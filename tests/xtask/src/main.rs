@@ -57,9 +57,12 @@ enum Task {
     },
     /// Measure the histogram beside its peers and print tables: time, instructions, bytes, error, wire
     Bench {
-        /// Fewer latencies and no criterion: noisier times, in a few seconds once built
+        /// Fewer latencies and no criterion, or fewer records: noisier times, in a few seconds once built
         #[arg(long)]
         quick: bool,
+        /// Measure `phasemeter process` beside Python and `DuckDB` instead: a million records, 3.1 GB in `target/`
+        #[arg(long)]
+        process: bool,
     },
     /// Count executed instructions and used stack
     Insns {
@@ -75,7 +78,8 @@ fn main() -> ExitCode {
         Task::Table { check } => table(check),
         Task::Size { prove: true, .. } => size::prove(),
         Task::Size { update, .. } => size::run(update),
-        Task::Bench { quick } => bench::run(quick),
+        Task::Bench { quick, process: true } => bench::process::run(quick),
+        Task::Bench { quick, .. } => bench::run(quick),
         Task::Insns { update } => insns::run(update),
     };
     if let Err(error) = result {

@@ -9,7 +9,7 @@ use crate::runner::{Outcome, Runner, Step};
 use crate::time::MockClock;
 
 /// The longest names, so that a hello leaves little room in a small queue.
-const IDENTITY: Identity<'_> = Identity {
+pub(super) const IDENTITY: Identity<'_> = Identity {
     device_id: "a device with a name of 32 bytes",
     boot_id: u64::MAX,
     firmware: "firmware with a name of 32 bytes",
@@ -18,13 +18,15 @@ const IDENTITY: Identity<'_> = Identity {
 };
 
 /// Snapshots are due at every poll, and all of a histogram at every `keyframe_every`th.
-const fn eager(keyframe_every: u16) -> ReporterConfig {
+pub(super) const fn eager(keyframe_every: u16) -> ReporterConfig {
     ReporterConfig {
         hello_every: Nanos::from_secs(1),
         report_every: Nanos::from_millis(5),
         snapshot_every: Nanos::ZERO,
         keyframe_every,
         final_repeats: 2,
+        final_attempts: 3,
+        acknowledge_within: Nanos::from_millis(100),
     }
 }
 
@@ -254,6 +256,7 @@ fn receive<const N: usize>(
             }
             Frame::Finished(_) => host.finished += 1,
             Frame::Hello(hello) => assert!(hello.metrics.iter().copied().eq(Metric::ALL.map(Metric::name))),
+            Frame::Answer(_) => {}
         }
         if catches_up && recording.quiet.contains(&offset) {
             assert!(host.mirrors.iter().zip(&moment.histograms).all(|(mirror, truth)| mirror.equals(truth)));
@@ -360,7 +363,7 @@ fn long_names_are_cut_between_characters() {
     assert_eq!((hello.device_id, hello.firmware), (&*"ä".repeat(16), &*"x".repeat(30)));
 }
 
-fn open_loop(per_second: u32, requests: u64) -> PhasePlan {
+pub(super) fn open_loop(per_second: u32, requests: u64) -> PhasePlan {
     PhasePlan {
         kind: PhaseKind::Profiling,
         workload: Workload::get("/").unwrap(),

@@ -26,9 +26,6 @@ pub(super) struct Sweep {
     gaps_ns: Vec<u64>,
 }
 
-/// A stretch of a request, of which one step function is made.
-type Part = fn(&Times) -> (f64, f64);
-
 impl Sweep {
     pub(super) fn add(&mut self, request: &Request<'_>) {
         let (Some(start_ns), Some(end_ns)) = (request.start_ns, request.end_ns) else { return };
@@ -45,20 +42,23 @@ impl Sweep {
     }
 
     pub(super) fn finish(self, window: Option<Window>, levels: &[f64], metrics: &mut Metrics) {
-        let concurrency = self.concurrency(|request| (request.start, request.end));
+        let has_gaps = !self.gaps_ns.is_empty();
+        let concurrency = self.steps(|request, _, changes| hold(request.start, request.end, 1.0, changes));
         let (Some(first), Some(last)) = (concurrency.first(), concurrency.last()) else { return };
         let span = window.map_or(Span { start: first.at, end: last.at }, Span::from);
         let mut weigh = Weigh { span, levels, metrics, held: Vec::new() };
 
         weigh.effective("effective_concurrency", "requests", 1.0, &concurrency);
-        let throughput = sum_up(self.total_rates());
+        let throughput = self.steps(|request, _, changes| {
+            request.prefill(changes);
+            request.decode(changes);
+        });
         weigh.effective("effective_total_throughput", "tokens/sec", PER_SECOND, &throughput);
         weigh.active("active_total_throughput", &throughput, &concurrency);
-        drop((throughput, concurrency));
 
-        let concurrency = self.concurrency(|request| (request.start, request.first_token));
+        let concurrency = self.steps(|request, _, changes| hold(request.start, request.first_token, 1.0, changes));
         weigh.effective("effective_prefill_concurrency", "requests", 1.0, &concurrency);
-        let throughput = sum_up(self.prefill_rates());
+        let throughput = self.steps(|request, _, changes| request.prefill(changes));
         weigh.effective("effective_prefill_throughput", "tokens/sec", PER_SECOND, &throughput);
         weigh.active("active_prefill_throughput", &throughput, &concurrency);
         weigh.per_user(
@@ -67,9 +67,13 @@ impl Sweep {
             &concurrency,
         );
 
-        let concurrency = self.concurrency(|request| (request.first_token, request.end));
+        let concurrency = self.steps(|request, _, changes| hold(request.first_token, request.end, 1.0, changes));
         weigh.effective("effective_decode_concurrency", "requests", 1.0, &concurrency);
-        let throughput = sum_up(if self.gaps_ns.is_empty() { self.decode_rates() } else { self.chunk_rates() });
+        let throughput = self.steps(
+            |request, gaps, changes| {
+                if has_gaps { request.chunks(gaps, changes) } else { request.decode(changes) }
+            },
+        );
         weigh.effective("effective_decode_throughput", "tokens/sec", PER_SECOND, &throughput);
         weigh.active("active_decode_throughput", &throughput, &concurrency);
         weigh.per_user(
@@ -79,106 +83,19 @@ impl Sweep {
         );
         drop((throughput, concurrency));
 
-        weigh.effective("tokens_in_flight", "tokens", 1.0, &sum_up(self.tokens()));
+        let tokens = self.steps(|request, gaps, changes| request.tokens(has_gaps.then_some(gaps), changes));
+        weigh.effective("tokens_in_flight", "tokens", 1.0, &tokens);
     }
 
-    /// Each request with its gaps between chunks.
-    fn requests(&self) -> impl Iterator<Item = (&Times, &[u64])> {
-        let mut from = 0;
-        self.requests.iter().map(move |request| {
-            let gaps = self.gaps_ns.get(from..request.gaps_end).unwrap_or_default();
-            from = request.gaps_end;
-            (request, gaps)
-        })
-    }
-
-    fn concurrency(&self, part: Part) -> Vec<Step> {
-        let mut changes = Vec::with_capacity(2 * self.requests.len());
-        for (from, until) in self.requests.iter().map(part) {
-            if !from.is_nan() && !until.is_nan() {
-                add(&mut changes, from, until, 1.0);
-            }
+    /// A step function, given the changes that one request with its gaps makes.
+    fn steps(&self, mut changes_of: impl FnMut(&Times, &[u64], &mut Vec<Step>)) -> Vec<Step> {
+        let (mut changes, mut gaps_start) = (Vec::new(), 0);
+        for request in &self.requests {
+            let gaps = self.gaps_ns.get(gaps_start..request.gaps_end).unwrap_or_default();
+            gaps_start = request.gaps_end;
+            changes_of(request, gaps, &mut changes);
         }
         sum_up(changes)
-    }
-
-    fn prefill_rates(&self) -> Vec<Step> {
-        let mut changes = Vec::with_capacity(2 * self.requests.len());
-        for request in &self.requests {
-            if request.has_prefill() {
-                let rate = request.input_tokens / (request.first_token - request.start);
-                add(&mut changes, request.start, request.first_token, rate);
-            }
-        }
-        changes
-    }
-
-    /// Without the gaps between chunks: even over each request's decode.
-    fn decode_rates(&self) -> Vec<Step> {
-        let mut changes = Vec::with_capacity(2 * self.requests.len());
-        for request in &self.requests {
-            if request.has_output() && request.end > request.first_token {
-                let rate = (request.output_tokens - 1.0) / (request.end - request.first_token);
-                add(&mut changes, request.first_token, request.end, rate);
-            }
-        }
-        changes
-    }
-
-    fn total_rates(&self) -> Vec<Step> {
-        let mut changes = self.prefill_rates();
-        changes.extend(self.decode_rates());
-        changes
-    }
-
-    /// The first chunk's token comes in no time; each gap that is not 0 carries an equal share of the others.
-    fn chunk_rates(&self) -> Vec<Step> {
-        let mut changes = Vec::with_capacity(2 * self.gaps_ns.len());
-        for (request, gaps) in self.requests().filter(|(request, _)| request.has_output()) {
-            let carrying = double(gaps.iter().filter(|gap| **gap > 0).count() as u64);
-            let tokens = (request.output_tokens - 1.0) / carrying;
-            let mut since_first = 0_u64;
-            for gap in gaps {
-                since_first = since_first.saturating_add(*gap);
-                if *gap > 0 {
-                    let until = request.first_token + double(since_first);
-                    let gap = double(*gap);
-                    add(&mut changes, until - gap, until, tokens / gap);
-                }
-            }
-        }
-        changes
-    }
-
-    /// Tokens that a server has to hold.
-    fn tokens(&self) -> Vec<Step> {
-        let mut changes = Vec::with_capacity(self.gaps_ns.len() + 3 * self.requests.len());
-        for (request, gaps) in self.requests() {
-            let mut held = 0.0;
-            if request.has_prefill() {
-                changes.push(Step { at: request.start, value: request.input_tokens });
-                held += request.input_tokens;
-            }
-            if self.gaps_ns.is_empty() {
-                if request.end > request.first_token && !request.output_tokens.is_nan() {
-                    changes.push(Step { at: request.first_token, value: request.output_tokens });
-                    held += request.output_tokens;
-                }
-            } else if request.has_output() && !gaps.is_empty() {
-                changes.push(Step { at: request.first_token, value: 1.0 });
-                let tokens = (request.output_tokens - 1.0) / double(gaps.len() as u64);
-                // The clocks of chunks and of the end differ: no chunk may come after its tokens were given back.
-                let last = request.end.next_down();
-                let mut since_first = 0_u64;
-                for gap in gaps {
-                    since_first = since_first.saturating_add(*gap);
-                    changes.push(Step { at: (request.first_token + double(since_first)).min(last), value: tokens });
-                }
-                held += request.output_tokens;
-            }
-            changes.push(Step { at: request.end, value: -held });
-        }
-        changes
     }
 }
 
@@ -190,10 +107,74 @@ impl Times {
     fn has_output(&self) -> bool {
         self.output_tokens >= 1.0 && !self.first_token.is_nan()
     }
+
+    /// Input tokens at an even rate from the start to the first token.
+    fn prefill(&self, changes: &mut Vec<Step>) {
+        if self.has_prefill() {
+            hold(self.start, self.first_token, self.input_tokens / (self.first_token - self.start), changes);
+        }
+    }
+
+    /// All output tokens but the first at an even rate from the first to the end.
+    fn decode(&self, changes: &mut Vec<Step>) {
+        if self.has_output() && self.end > self.first_token {
+            hold(self.first_token, self.end, (self.output_tokens - 1.0) / (self.end - self.first_token), changes);
+        }
+    }
+
+    /// The first chunk's token comes in no time; each gap that is not 0 carries an equal share of the others.
+    fn chunks(&self, gaps: &[u64], changes: &mut Vec<Step>) {
+        if !self.has_output() {
+            return;
+        }
+        let carrying = double(gaps.iter().filter(|gap| **gap > 0).count() as u64);
+        let tokens = (self.output_tokens - 1.0) / carrying;
+        let mut since_first = 0_u64;
+        for gap in gaps {
+            since_first = since_first.saturating_add(*gap);
+            if *gap > 0 {
+                let (until, gap) = (self.first_token + double(since_first), double(*gap));
+                hold(until - gap, until, tokens / gap, changes);
+            }
+        }
+    }
+
+    /// Tokens that a server has to hold; without `gaps`, all output tokens from the first on.
+    fn tokens(&self, gaps: Option<&[u64]>, changes: &mut Vec<Step>) {
+        let mut held = 0.0;
+        let mut take = |at, tokens| {
+            changes.push(Step { at, value: tokens });
+            held += tokens;
+        };
+        if self.has_prefill() {
+            take(self.start, self.input_tokens);
+        }
+        match gaps {
+            None if self.end > self.first_token && !self.output_tokens.is_nan() => {
+                take(self.first_token, self.output_tokens);
+            }
+            Some(gaps) if !gaps.is_empty() && self.has_output() => {
+                take(self.first_token, 1.0);
+                let tokens = (self.output_tokens - 1.0) / double(gaps.len() as u64);
+                // The clocks of chunks and of the end differ: no chunk may come after its tokens were given back.
+                let last = self.end.next_down();
+                let mut since_first = 0_u64;
+                for gap in gaps {
+                    since_first = since_first.saturating_add(*gap);
+                    take((self.first_token + double(since_first)).min(last), tokens);
+                }
+            }
+            _ => {}
+        }
+        changes.push(Step { at: self.end, value: -held });
+    }
 }
 
-fn add(changes: &mut Vec<Step>, from: f64, until: f64, amount: f64) {
-    changes.extend([Step { at: from, value: amount }, Step { at: until, value: -amount }]);
+/// An amount that holds from one time until another, if both are known.
+fn hold(from: f64, until: f64, amount: f64, changes: &mut Vec<Step>) {
+    if !from.is_nan() && !until.is_nan() {
+        changes.extend([Step { at: from, value: amount }, Step { at: until, value: -amount }]);
+    }
 }
 
 /// Weighs step functions by time, and keeps what comes out.

@@ -33,21 +33,16 @@ impl From<Window> for Span {
 /// Sums changes up: each step of `changes` says by how much the function changes there.
 ///
 /// What is left when large numbers cancel out, below a billionth of the largest, becomes 0.
-pub(super) fn sum_up(mut changes: Vec<Step>) -> Vec<Step> {
+pub(super) fn sum_up(changes: Vec<Step>) -> Vec<Step> {
+    let mut steps = changes;
     // Of changes at one time the falling come first. The order is total, so that the order of requests does not matter.
-    changes.sort_unstable_by(|a, b| a.at.total_cmp(&b.at).then(a.value.total_cmp(&b.value)));
+    steps.sort_unstable_by(|a, b| a.at.total_cmp(&b.at).then(a.value.total_cmp(&b.value)));
     let (mut value, mut largest) = (0.0, 0.0_f64);
-    for step in &mut changes {
+    for step in &mut steps {
         value += step.value;
         step.value = value;
         largest = largest.max(value.abs());
     }
-    for step in &mut changes {
-        if step.value.abs() < 1e-9 * largest {
-            step.value = 0.0;
-        }
-    }
-    let mut steps = changes;
     steps.dedup_by(|next, kept| {
         let same = next.at.total_cmp(&kept.at).is_eq();
         if same {
@@ -55,6 +50,11 @@ pub(super) fn sum_up(mut changes: Vec<Step>) -> Vec<Step> {
         }
         same
     });
+    for step in &mut steps {
+        if step.value.abs() < 1e-9 * largest {
+            step.value = 0.0;
+        }
+    }
     steps
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use flate2::bufread::MultiGzDecoder;
 
 /// Chunks are this long, but for a longer line. It is the same for any number of threads, and so are the results.
-const CHUNK: usize = 1 << 20;
+const CHUNK: usize = 256 << 10;
 /// Longer lines are rejected without being kept.
 pub(super) const MAX_LINE: usize = 16 << 20;
 /// How every gzip file begins.

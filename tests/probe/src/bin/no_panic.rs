@@ -12,8 +12,11 @@ use phasemeter_core::histogram::{Counter, HistogramView, LatencyHistogram, Satur
 use phasemeter_core::meter::{Meter, Metric};
 use phasemeter_core::phase::{Outcome, Phase};
 use phasemeter_core::plan::PhaseKind;
+use phasemeter_core::runner::Runner;
 use phasemeter_core::summary::Percentile;
-use phasemeter_core::telemetry::{Frame, MAX_ENCODED, Received, Receiver};
+use phasemeter_core::telemetry::{
+    Control, Frame, Identity, MAX_ENCODED, Received, Receiver, Refusal, Reporter, ReporterConfig, Request, TxQueue,
+};
 use phasemeter_core::time::{Clock, TickClock};
 use phasemeter_probe::{idle, instant, merge, run, text, unknown};
 
@@ -25,6 +28,7 @@ fn main() -> ! {
     meter();
     run();
     receive();
+    obey();
     aggregate();
     reachable();
     idle()
@@ -140,6 +144,36 @@ fn receive() {
                 black_box(other);
             }
         }
+    }
+}
+
+fn obey() {
+    let mut control = Control::<512>::new();
+    let control = black_box(&mut control);
+    let identity =
+        Identity { device_id: "", boot_id: unknown(), firmware: "", firmware_version: "", clock_hz: unknown() };
+    let mut queue = TxQueue::<512>::new();
+    let mut reporter = Reporter::new(identity, black_box(ReporterConfig::default()));
+    while unknown() {
+        control.set_busy(unknown());
+        match control.push::<4>(unknown()) {
+            Some(Request::Start { target, plan }) => {
+                if let Ok(mut runner) = Runner::<64, 4>::new(plan, ()) {
+                    let _ = black_box(runner.poll(unknown(), unknown()));
+                    reporter.expect_acknowledgement();
+                    reporter.poll(unknown(), &mut runner, &mut queue);
+                    reporter.resend(&mut runner);
+                    reporter.finish(unknown(), &runner, &mut queue);
+                }
+                black_box(target);
+            }
+            Some(Request::Acknowledge(phase)) => reporter.acknowledge(phase),
+            Some(Request::Identify) => reporter.identify(),
+            other => control.refuse(black_box(if other.is_some() { Refusal::BadTarget } else { Refusal::NoPlan })),
+        }
+        reporter.answer(unknown(), control, black_box(&mut queue));
+        reporter.poll_idle::<64, 512>(unknown(), black_box(&mut queue));
+        queue.consume(unknown());
     }
 }
 

@@ -1,0 +1,260 @@
+//! Commands to a device: who are you, take this plan, start, stop.
+//!
+//! [`Remote`] speaks with one device over an open line before its run is recorded: it asks who the device is and uploads
+//! the plan, a command at a time, each sent again until it is answered. [`Remote::into_recording`] then gives the
+//! [`RemoteControl`] that goes along with the recording: it starts the run, acknowledges what has come whole, and stops
+//! the run when told to.
+
+mod control;
+
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use phasemeter_core::plan::RunPlan;
+use phasemeter_core::telemetry::{
+    Answer, COMMAND_VERSION, Command, CommandEnvelope, Frame, Hello, Job, MAX_ENCODED, MAX_PART, Received, Receiver,
+    Refusal, encode_command,
+};
+
+use crate::session::printable;
+use crate::source::{Line, LineRead};
+
+pub use control::RemoteControl;
+
+/// A command that was not answered is sent again after so long,
+const ANSWER_WITHIN: Duration = Duration::from_millis(400);
+/// and this often before the device is given up.
+const ATTEMPTS: u32 = 12;
+/// More than the largest job: a `u16` tells its length.
+const MAX_JOB: usize = u16::MAX as usize;
+
+/// Why a device could not be told what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RemoteError {
+    /// The line failed.
+    #[error("{0}")]
+    Line(#[from] io::Error),
+    /// The other side closed the line.
+    #[error("the other side closed the line before the run was started")]
+    Closed,
+    /// No answer came.
+    #[error(
+        "no answer within {} s: is it running, at the right baud rate, and does its firmware take commands?",
+        (ANSWER_WITHIN * ATTEMPTS).as_secs()
+    )]
+    Silent,
+    /// The device refused.
+    #[error("the device refuses: {0}")]
+    Refused(#[from] Refusal),
+    /// The device has another plan than it was sent.
+    #[error("the device echoes plan {got:016x}, and was sent {sent:016x}: are host and firmware of one version?")]
+    OtherPlan {
+        /// The hash of the plan that was sent.
+        sent: u64,
+        /// The hash that came back.
+        got: u64,
+    },
+    /// The plan is too long for any device.
+    #[error("the plan takes more than {MAX_JOB} bytes")]
+    PlanTooLong,
+    /// Nothing came for a long time.
+    #[error("nothing has come from the device for {0} s")]
+    Gone(u64),
+    /// The device has forgotten its plan.
+    #[error("the device was reset in mid-run and waits for a plan")]
+    Reset,
+    /// `stop` was set.
+    #[error("interrupted before the run was started")]
+    Interrupted,
+}
+
+/// A device that answers, before its run.
+#[derive(Debug)]
+pub struct Remote {
+    line: Box<dyn Line>,
+    commander: Commander,
+    receiver: Receiver<1024>,
+}
+
+impl Remote {
+    /// Waits until there is a way to the device, and asks who it is; gives its name and firmware as well. `text` is called
+    /// with what the device prints meanwhile, and `stop` ends the wait.
+    ///
+    /// # Errors
+    /// [`RemoteError`] if the line has one direction only, fails or ends, or the device does not answer.
+    pub fn identify(
+        mut line: Box<dyn Line>,
+        stop: impl Fn() -> bool,
+        mut text: impl FnMut(&str),
+    ) -> Result<(Self, String), RemoteError> {
+        let mut receiver = Receiver::new();
+        let writer = loop {
+            match line.writer() {
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => {
+                    if stop() {
+                        return Err(RemoteError::Interrupted);
+                    }
+                    // A listening line connects while it is read.
+                    read(&mut *line, &mut receiver, &mut |_| {}, &mut text)?;
+                }
+                writer => break writer?,
+            }
+        };
+        let mut remote = Self { line, commander: Commander::new(writer), receiver };
+        let mut name = None;
+        let deadline = Instant::now() + ANSWER_WITHIN * ATTEMPTS;
+        remote.ask(Command::Identify, &stop, &mut text, |hello| name = Some(describe(hello)))?;
+        // The hello may come after the answer.
+        while name.is_none() {
+            if Instant::now() > deadline {
+                return Err(RemoteError::Silent);
+            }
+            let mut take = |frame: &Frame<'_>| {
+                if let Frame::Hello(hello) = frame {
+                    name = Some(describe(hello));
+                }
+            };
+            read(&mut *remote.line, &mut remote.receiver, &mut take, &mut text)?;
+        }
+        Ok((remote, name.unwrap_or_default()))
+    }
+
+    /// Uploads the plan and the server to run it against, and checks that the device has understood the same plan.
+    ///
+    /// # Errors
+    /// [`RemoteError`]: above all [`RemoteError::Refused`] with the reason of the device.
+    pub fn upload<const P: usize>(
+        &mut self,
+        target: &str,
+        plan: &RunPlan<P>,
+        stop: impl Fn() -> bool,
+        mut text: impl FnMut(&str),
+    ) -> Result<(), RemoteError> {
+        let mut buffer = vec![0; MAX_JOB];
+        let job = Job { target, plan }.write(&mut buffer).map_err(|_| RemoteError::PlanTooLong)?;
+        let plan_hash = plan.content_hash();
+        let length = u16::try_from(job.len()).map_err(|_| RemoteError::PlanTooLong)?;
+        let mut got = 0;
+        for (part, offset) in job.chunks(MAX_PART).zip((0..).step_by(MAX_PART)) {
+            let command = Command::Upload { plan_hash, length, offset, part };
+            got = self.ask(command, &stop, &mut text, |_| {})?.plan_hash;
+        }
+        if got == plan_hash { Ok(()) } else { Err(RemoteError::OtherPlan { sent: plan_hash, got }) }
+    }
+
+    /// Cancels the run that is under way on the device.
+    ///
+    /// # Errors
+    /// [`RemoteError`] if the device does not answer.
+    pub fn stop_running(&mut self, stop: impl Fn() -> bool, mut text: impl FnMut(&str)) -> Result<(), RemoteError> {
+        self.ask(Command::Stop, &stop, &mut text, |_| {}).map(|_| ())
+    }
+
+    /// The line to record, and what goes along with the recording and starts the uploaded plan.
+    pub fn into_recording(self, plan_hash: u64) -> (Box<dyn Line>, RemoteControl) {
+        (self.line, RemoteControl::new(self.commander, plan_hash))
+    }
+
+    /// Sends a command until it is answered.
+    fn ask(
+        &mut self,
+        command: Command<'_>,
+        stop: &impl Fn() -> bool,
+        text: &mut impl FnMut(&str),
+        mut hello: impl FnMut(&Hello<'_>),
+    ) -> Result<Answer, RemoteError> {
+        let id = self.commander.next_id();
+        for _ in 0..ATTEMPTS {
+            self.commander.send(id, command)?;
+            let deadline = Instant::now() + ANSWER_WITHIN;
+            while Instant::now() < deadline {
+                if stop() {
+                    return Err(RemoteError::Interrupted);
+                }
+                let mut answer = None;
+                let mut take = |frame: &Frame<'_>| match frame {
+                    Frame::Answer(came) if came.command == id => answer = Some(*came),
+                    Frame::Hello(came) => hello(came),
+                    _ => {}
+                };
+                read(&mut *self.line, &mut self.receiver, &mut take, text)?;
+                match answer {
+                    Some(Answer { refusal: Some(refusal), .. }) => return Err(refusal.into()),
+                    Some(answer) => return Ok(answer),
+                    None => {}
+                }
+            }
+        }
+        Err(RemoteError::Silent)
+    }
+}
+
+fn describe(hello: &Hello<'_>) -> String {
+    printable(&format!("{}, {} {}", hello.device_id, hello.firmware, hello.firmware_version))
+}
+
+/// Reads once, and hands out the frames and the text that came.
+fn read(
+    line: &mut dyn Line,
+    receiver: &mut Receiver<1024>,
+    take: &mut impl FnMut(&Frame<'_>),
+    text: &mut impl FnMut(&str),
+) -> Result<(), RemoteError> {
+    // No more than one answer's worth, so that what follows it is left for the recording.
+    let mut buffer = [0; MAX_ENCODED];
+    let length = match line.read(&mut buffer)? {
+        LineRead::Bytes(length) => length,
+        LineRead::Idle => return Ok(()),
+        LineRead::Ended => return Err(RemoteError::Closed),
+    };
+    for &byte in &buffer[..length] {
+        match receiver.push(byte) {
+            Some(Received::Frame(envelope)) => take(&envelope.frame),
+            Some(Received::Text(printed)) => text(&printable(&String::from_utf8_lossy(printed))),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Writes commands, numbered.
+struct Commander {
+    writer: Box<dyn Write + Send>,
+    next_id: u32,
+}
+
+impl std::fmt::Debug for Commander {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Commander").field("next_id", &self.next_id).finish_non_exhaustive()
+    }
+}
+
+impl Commander {
+    fn new(writer: Box<dyn Write + Send>) -> Self {
+        // Two hosts that talk to a device one after the other must not use the same ids.
+        let next_id = rand_id();
+        Self { writer, next_id }
+    }
+
+    fn next_id(&mut self) -> u32 {
+        self.next_id = self.next_id.wrapping_add(1);
+        self.next_id
+    }
+
+    fn send(&mut self, id: u32, command: Command<'_>) -> io::Result<()> {
+        let mut buffer = [0; MAX_ENCODED];
+        let envelope = CommandEnvelope { version: COMMAND_VERSION, id, command };
+        let length = encode_command(&envelope, &mut buffer)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error.to_string()))?;
+        self.writer.write_all(&buffer[..length])?;
+        self.writer.flush()
+    }
+}
+
+/// Another number for each host process and moment.
+fn rand_id() -> u32 {
+    use std::hash::{BuildHasher, RandomState};
+    let hash = RandomState::new().hash_one(std::process::id());
+    u32::try_from(hash >> 32).unwrap_or_default()
+}
