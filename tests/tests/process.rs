@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use phasemeter::process::{MetricsProcessor, PostProcessor, ResultSet, ResultsAggregator};
-use phasemeter_tests::{Exited, LIMIT, Running, phasemeter, run};
+use phasemeter_tests::{Exited, LIMIT, Running, phasemeter, process_document, run};
 use serde_json::{Value, json};
 
 /// Four requests over three seconds, one of which timed out.
@@ -29,7 +29,7 @@ fn process(records: impl AsRef<[u8]>, arguments: &[&str]) -> Exited {
 
 fn document(exited: &Exited) -> Value {
     assert_eq!(exited.code, Some(0), "{}", exited.stderr);
-    serde_json::from_str(&exited.stdout).unwrap_or_else(|error| panic!("{error}: {}", exited.stdout))
+    process_document(&exited.stdout)
 }
 
 fn close(left: &Value, right: f64) -> bool {

@@ -57,14 +57,14 @@ mod tests {
 
     #[test]
     fn the_variable_comes_before_the_platform() {
-        let home = || Some(PathBuf::from("/home/x"));
+        let home = || Some(PathBuf::from("/base/x"));
         let only = |wanted: &'static str, value: &'static str| {
             move |name: &str| (name == wanted).then(|| OsString::from(value))
         };
         assert_eq!(config_directory(only("PHASEMETER_CONFIG_DIR", "here"), home()), Some("here".into()));
         if cfg!(target_os = "linux") {
             assert_eq!(config_directory(only("XDG_CONFIG_HOME", "/x"), home()), Some("/x".into()));
-            assert_eq!(config_directory(only("XDG_CONFIG_HOME", "x"), home()), Some("/home/x/.config".into()));
+            assert_eq!(config_directory(only("XDG_CONFIG_HOME", "x"), home()), Some("/base/x/.config".into()));
             assert_eq!(config_directory(|_| None, None), None);
         }
     }
