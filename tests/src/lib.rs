@@ -8,7 +8,7 @@ mod summary;
 
 pub use command::{Exited, LIMIT, Running, phasemeter, run, wait_for};
 pub use device::{Device, Direct, direct_merge, frames};
-pub use summary::{assert_follows_schema, parse, without_names};
+pub use summary::{assert_follows_schema, parse, process_document, without_names};
 
 use phasemeter_core::histogram::{Counter, LatencyHistogram};
 

@@ -1,16 +1,11 @@
-//! `summary.json` as a consumer sees it.
+//! `summary.json`, and what `process` prints, as a consumer sees them.
 
 use std::sync::LazyLock;
 
 use jsonschema::Validator;
 use serde_json::Value;
 
-static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../std-adapter/schema/summary-1.schema.json");
-    let schema = std::fs::read_to_string(path).expect("the package has its schema");
-    let schema = serde_json::from_str(&schema).expect("the schema is JSON");
-    jsonschema::draft202012::new(&schema).expect("the schema is a schema")
-});
+static SCHEMA: LazyLock<Validator> = LazyLock::new(|| validator("summary-1"));
 
 /// Parses a summary and checks it against its schema.
 pub fn parse(summary: &str) -> Value {
@@ -36,4 +31,20 @@ pub fn without_names(mut summary: Value) -> Value {
         device["source"].take();
     }
     summary
+}
+
+/// Parses what `phasemeter process --json` printed and checks it against its schema.
+pub fn process_document(document: &str) -> Value {
+    static SCHEMA: LazyLock<Validator> = LazyLock::new(|| validator("process-1"));
+    let document = serde_json::from_str(document).expect("the document is JSON");
+    let violations: Vec<_> = SCHEMA.iter_errors(&document).map(|e| format!("{}: {e}", e.instance_path())).collect();
+    assert!(violations.is_empty(), "{violations:#?}");
+    document
+}
+
+fn validator(name: &str) -> Validator {
+    let path = format!("{}/../std-adapter/schema/{name}.schema.json", env!("CARGO_MANIFEST_DIR"));
+    let schema = std::fs::read_to_string(path).expect("the package has its schema");
+    let schema = serde_json::from_str(&schema).expect("the schema is JSON");
+    jsonschema::draft202012::new(&schema).expect("the schema is a schema")
 }
