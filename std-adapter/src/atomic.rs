@@ -46,6 +46,15 @@ pub(crate) fn check_writable(path: &Path) -> Result<(), WriteError> {
     check().map_err(WriteError::at(path))
 }
 
+/// Makes the file's name survive a power cut. Best effort: systems that cannot open a directory do not need it, and not
+/// every file system can sync one.
+pub(crate) fn sync_directory(path: &Path) {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Ok(directory) = File::open(parent.unwrap_or(Path::new("."))) {
+        let _ = directory.sync_all();
+    }
+}
+
 /// The file beside the target. It is removed unless it takes the target's place.
 struct Beside {
     path: PathBuf,
@@ -64,12 +73,7 @@ impl Beside {
 
     fn rename(self, target: &Path) -> io::Result<()> {
         fs::rename(&self.path, target)?;
-        // The new content is in place. That the name is on disk as well is best effort: not every system can open a
-        // directory, and not every file system can sync one.
-        let directory = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if let Ok(directory) = File::open(directory) {
-            let _ = directory.sync_all();
-        }
+        sync_directory(target);
         Ok(())
     }
 }

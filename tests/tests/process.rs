@@ -61,7 +61,7 @@ fn flat_records_are_counted_and_failures_have_no_latency() {
         let p50 = &latency["percentiles"]["p50"];
         let [value, lower, upper] = ["value", "lower", "upper"].map(|name| p50[name].as_f64().unwrap());
         assert!(lower <= 50.5 && 50.5 <= upper && (value / 50.5 - 1.0).abs() <= 0.0014, "{p50}");
-        assert_eq!(lower == upper, !arguments.is_empty());
+        assert_eq!(lower < upper, arguments.is_empty());
     }
 }
 
@@ -160,7 +160,7 @@ fn bad_lines_are_told_with_their_place_counted_and_skipped() {
         r#"{"latency_ms": 1, "latency_ms": 2}"#,
         r#"{"latency_ms": 1, "timestamp": -5}"#,
         r#"{"other": 1}"#,
-        r#"[1]"#,
+        "[1]",
         r#"{"latency_ms": 1} {"latency_ms": 2}"#,
         &deep,
         "\u{0}",

@@ -195,7 +195,7 @@ impl Distribution {
                     .collect()
             }
             Values::Sketched(sketch) => {
-                let ranks = Ranks::of(sketch.cells(), &self.moments);
+                let ranks = Ranks::of(&sketch.cells(), &self.moments);
                 percentiles.iter().map(|&percentile| ranks.percentile(Position::of(percentile, self.count()))).collect()
             }
         }
@@ -239,7 +239,7 @@ struct Ranks {
 }
 
 impl Ranks {
-    fn of(cells: Vec<Cell>, moments: &Moments) -> Self {
+    fn of(cells: &[Cell], moments: &Moments) -> Self {
         let (min, max) = (moments.min, moments.max);
         let cumulated = |bound: fn(&Cell) -> f64| {
             let mut bounds: Vec<_> = cells.iter().map(|cell| (bound(cell).clamp(min, max), cell.count)).collect();

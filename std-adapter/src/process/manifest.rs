@@ -19,7 +19,8 @@ struct Manifest {
 
 #[derive(Deserialize)]
 struct Phase {
-    phase_name: String,
+    #[serde(rename = "phase_name")]
+    name: String,
     start_ns: Option<u64>,
     end_ns: Option<u64>,
 }
@@ -37,9 +38,9 @@ pub(super) fn beside(records: &Path) -> Result<Vec<(String, Window)>, ProcessErr
     let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| problem(error.to_string()))?;
     let window = |phase: Phase| match (phase.start_ns, phase.end_ns) {
         (Some(start_ns), Some(end_ns)) if start_ns <= end_ns => {
-            Ok(Some((phase.phase_name, Window { start_ns, end_ns, source: WindowSource::Manifest })))
+            Ok(Some((phase.name, Window { start_ns, end_ns, source: WindowSource::Manifest })))
         }
-        (Some(_), Some(_)) => Err(problem(format!("the phase {:?} ends before it begins", phase.phase_name))),
+        (Some(_), Some(_)) => Err(problem(format!("the phase {:?} ends before it begins", phase.name))),
         // A phase that was never begun, or never ended.
         _ => Ok(None),
     };

@@ -36,7 +36,9 @@ impl TryFrom<Vec<f64>> for Percentiles {
             return Err(PercentileError(wrong.to_string()));
         }
         // No negative zero: it would be named so.
-        list.iter_mut().for_each(|percentile| *percentile = percentile.abs());
+        for percentile in &mut list {
+            *percentile = percentile.abs();
+        }
         list.sort_by(f64::total_cmp);
         list.dedup();
         Ok(Self(list))

@@ -140,7 +140,7 @@ fn sort(set: &mut ResultSet) {
             // The longest first, so that none is left for the end.
             scope.spawn(|| {
                 while let Some(next) = super::lock(&queue).pop() {
-                    next.sort()
+                    next.sort();
                 }
             });
         }
