@@ -107,6 +107,9 @@ impl Remote {
         remote.ask(Command::Identify, &stop, &mut text, |hello| name = Some(describe(hello)))?;
         // The hello may come after the answer.
         while name.is_none() {
+            if stop() {
+                return Err(RemoteError::Interrupted);
+            }
             if Instant::now() > deadline {
                 return Err(RemoteError::Silent);
             }
@@ -233,8 +236,7 @@ impl std::fmt::Debug for Commander {
 impl Commander {
     fn new(writer: Box<dyn Write + Send>) -> Self {
         // Two hosts that talk to a device one after the other must not use the same ids.
-        let next_id = rand_id();
-        Self { writer, next_id }
+        Self { writer, next_id: rand::random() }
     }
 
     fn next_id(&mut self) -> u32 {
@@ -250,11 +252,4 @@ impl Commander {
         self.writer.write_all(&buffer[..length])?;
         self.writer.flush()
     }
-}
-
-/// Another number for each host process and moment.
-fn rand_id() -> u32 {
-    use std::hash::{BuildHasher, RandomState};
-    let hash = RandomState::new().hash_one(std::process::id());
-    u32::try_from(hash >> 32).unwrap_or_default()
 }

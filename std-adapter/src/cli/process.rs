@@ -8,7 +8,7 @@ use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::atomic::write_atomically;
+use crate::atomic::{check_writable, write_atomically};
 use crate::process::{
     Document, Format, Percentiles, ReadOptions, ReadWatcher, Reader, Rejection, ResultSet, ResultsAggregator, render,
 };
@@ -29,9 +29,9 @@ Examples:
 /// Make metrics of the records of single requests.
 ///
 /// Memory does not grow with the records, and each percentile has proven bounds. Bad lines are told, counted and skipped.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[derive(Debug, clap::Args)]
 #[command(after_help = NOTES)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Args {
     /// Files of records, `-` for standard input; all together are one set.
     #[arg(required = true, value_name = "FILE")]
@@ -79,6 +79,10 @@ impl From<FormatName> for Format {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     ensure!(args.files.iter().filter(|file| *file == "-").count() <= 1, "standard input can only be read once");
+    if let Some(path) = &args.output {
+        // Not only after all has been read.
+        check_writable(path).context("cannot write the output")?;
+    }
     let options = || ReadOptions {
         format: args.format.map(Format::from),
         exact: args.exact,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -9,6 +10,7 @@ use anyhow::{Context, bail};
 use super::run_config::{RunConfigArgs, process};
 use super::{interrupt, progress::Progress, run_directory};
 use crate::capture::EndKind;
+use crate::process::PostProcessor;
 use crate::record::{RecordError, RecordOptions, Recorded, record};
 use crate::report::render;
 use crate::run::Run;
@@ -72,18 +74,29 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         sources.push(Recorded { identity, line, hooks: hooks.next().unwrap_or_default(), remote: None });
     }
     let stop = interrupt::watch(|| {})?;
+    to_report(sources, args.out.as_deref(), args.max_duration, &stop, components.processors)
+}
+
+/// Records the sources into a run directory with progress, prints the report, and hands the run to the post-processors.
+pub(super) fn to_report(
+    sources: Vec<Recorded>,
+    out: Option<&Path>,
+    max_duration: Option<Duration>,
+    stop: &AtomicBool,
+    processors: Vec<Box<dyn PostProcessor>>,
+) -> anyhow::Result<ExitCode> {
     let run_id = run_directory::new_run_id();
-    let directory = run_directory::create(args.out.as_deref(), &run_id)?;
-    let options = RecordOptions { directory: directory.clone(), run_id, max_duration: args.max_duration };
+    let directory = run_directory::create(out, &run_id)?;
+    let options = RecordOptions { directory: directory.clone(), run_id, max_duration };
     let names = sources.iter().map(|source| source.identity.clone()).collect();
     let mut progress = Progress::new(names);
-    let recorded = record(sources, &options, &stop, &mut progress);
+    let recorded = record(sources, &options, stop, &mut progress);
     progress.finish();
     let recorded = keep_on_failure(recorded, &directory)?;
     let summary = recorded.summary();
     super::print(&render(&summary))?;
     super::say(format_args!("the run is in {}", directory.display()));
-    process(components.processors, &recorded)?;
+    process(processors, &recorded)?;
     fail_if_a_line_failed(&recorded)?;
     Ok(super::exit_code(&summary))
 }

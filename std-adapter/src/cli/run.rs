@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use super::record::{fail_if_a_line_failed, keep_on_failure};
-use super::run_config::{RunConfigArgs, process};
-use super::{interrupt, progress::Progress, run_directory};
+use super::interrupt;
+use super::record::to_report;
+use super::run_config::RunConfigArgs;
 use crate::plan;
-use crate::record::{RecordOptions, Recorded, record};
+use crate::record::Recorded;
 use crate::remote::{Remote, RemoteError};
-use crate::report::render;
 use crate::source::{DEFAULT_BAUD, SourceSpec};
 
 const NOTES: &str = "\
@@ -86,22 +85,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     device.upload(&target, &plan, stop, text).map_err(at_device)?;
     super::say(format_args!("the device has plan {:016x}", plan.content_hash()));
     let (line, remote) = device.into_recording(plan.content_hash());
-
-    let run_id = run_directory::new_run_id();
-    let directory = run_directory::create(args.out.as_deref(), &run_id)?;
-    let options = RecordOptions { directory: directory.clone(), run_id, max_duration: args.max_duration };
-    let mut progress = Progress::new(vec![identity.clone()]);
     let hooks = components.hooks.into_iter().next().unwrap_or_default();
     let source = Recorded { identity, line, hooks, remote: Some(remote) };
-    let recorded = record(vec![source], &options, &flag, &mut progress);
-    progress.finish();
-    let recorded = keep_on_failure(recorded, &directory)?;
-    let summary = recorded.summary();
-    super::print(&render(&summary))?;
-    super::say(format_args!("the run is in {}", directory.display()));
-    process(components.processors, &recorded)?;
-    fail_if_a_line_failed(&recorded)?;
-    Ok(super::exit_code(&summary))
+    to_report(vec![source], args.out.as_deref(), args.max_duration, &flag, components.processors)
 }
 
 /// The address and port that a URL names: a device has no resolver.

@@ -152,6 +152,26 @@ impl Distribution {
         self.moments.stdev().filter(|stdev| stdev.is_finite())
     }
 
+    /// How many values are not above `limit`: at least the first number and at most the second, which are the same if
+    /// samples were kept.
+    pub fn count_within(&self, limit: f64) -> (u64, u64) {
+        match &self.values {
+            Values::Kept(kept) => {
+                let within = kept.iter().filter(|value| **value <= limit).count() as u64;
+                (within, within)
+            }
+            Values::Sketched(sketch) => {
+                let (min, max) = (self.moments.min, self.moments.max);
+                let within = |bound: fn(&Cell) -> f64| {
+                    let cells = sketch.cells();
+                    let within = cells.iter().filter(|cell| bound(cell).clamp(min, max) <= limit);
+                    within.map(|cell| cell.count).fold(0, u64::saturating_add)
+                };
+                (within(|cell| cell.upper), within(|cell| cell.lower))
+            }
+        }
+    }
+
     /// Percentiles from 0 to 100 in any order, each interpolated linearly between the two closest ranks, as `NumPy` and
     /// AIPerf do; empty without values.
     ///

@@ -54,3 +54,6 @@ impl<P: PostProcessor + ?Sized> PostProcessor for Box<P> {
         (**self).process(results)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ use super::moments::to_f64;
 /// All of `u64` at scale 8: indices from −7654 to 8730 are 16 385, and of those the lowest ones hold no integer.
 type Buckets = LatencyHistogram<16_384, u64>;
 
-/// The part of a value that its bounds are widened by, for the roundings of `f64` in between: far more than these.
+/// 2^−48: the part of a value that its bounds are widened by, for the roundings of `f64` in between: far more than these.
 const ROUNDING: f64 = 1.0 / 281_474_976_710_656.0;
 
 /// Some values, each known to lie between two numbers.
@@ -98,13 +98,16 @@ enum Range {
 impl Range {
     const ALL: [Self; 3] = [Self::Small, Self::Medium, Self::Large];
     const MILLIONTHS: f64 = 1e6;
+    /// 2^49
     const STEP: f64 = 562_949_953_421_312.0;
+    /// 2^43
+    const LARGE: f64 = 8_796_093_022_208.0;
 
     #[inline]
     fn of(magnitude: f64) -> Self {
         if magnitude < 1.0 / 64.0 {
             Self::Small
-        } else if magnitude < 8_796_093_022_208.0 {
+        } else if magnitude < Self::LARGE {
             Self::Medium
         } else {
             Self::Large
@@ -209,7 +212,7 @@ mod tests {
 
     #[test]
     fn the_ends_of_the_ranges_are_contained() {
-        for edge in [1.0 / 64.0, 8_796_093_022_208.0, 2f64.powi(93), 2f64.powi(-55), f64::MIN_POSITIVE, f64::MAX] {
+        for edge in [1.0 / 64.0, Range::LARGE, 2f64.powi(93), 2f64.powi(-55), f64::MIN_POSITIVE, f64::MAX] {
             for value in [edge.next_down(), edge, edge.next_up().min(f64::MAX)] {
                 for value in [value, -value] {
                     let cell = cells_of(value)[0];

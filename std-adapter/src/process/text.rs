@@ -95,8 +95,8 @@ fn number(value: Option<f64>) -> String {
 
 /// The largest relative distance of a percentile from its bounds, rounded up, so that what is proven stays so.
 fn error(metric: &DistributionDocument) -> String {
-    let distance =
-        |value: f64, bound: f64| if (bound - value).abs() > 0.0 { ((bound - value) / value).abs() } else { 0.0 };
+    // Of zero it is not a number, which max() passes over.
+    let distance = |value: f64, bound: f64| ((bound - value) / value).abs();
     let errors = metric.percentiles.iter().flat_map(|(_, p)| [distance(p.value, p.lower), distance(p.value, p.upper)]);
     format!("{:.2} %", (errors.fold(0.0, f64::max) * 1e4).ceil() / 1e2)
 }

@@ -45,6 +45,14 @@ proptest! {
     }
 
     #[test]
+    fn the_count_below_a_limit_is_between_its_bounds(values in values(), limit in -2e3f64..2e3) {
+        let exact = values.iter().filter(|value| **value <= limit).count() as u64;
+        prop_assert_eq!(kept(&values).count_within(limit), (exact, exact));
+        let (least, most) = sketched(&values).count_within(limit);
+        prop_assert!(least <= exact && exact <= most, "{} not in {}..={}", exact, least, most);
+    }
+
+    #[test]
     fn merging_is_as_recording_all(a in values(), b in values()) {
         let all = [a.clone(), b.clone()].concat();
         let whole = sketched(&all);

@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-use serde::de::DeserializeSeed;
+use serde::de::{DeserializeSeed, Deserializer};
 
 use super::Format;
 use super::chunks::{Chunk, MAX_LINE};
 use super::flat::Flat;
+use super::json::Json;
 use super::profile::Profile;
 use super::record::{Outcome, Record};
 use super::tags::Tag;
@@ -119,13 +120,24 @@ impl Batch {
     }
 
     fn parse(&mut self, line: &[u8], format: Format) -> serde_json::Result<()> {
+        if let Ok(text) = std::str::from_utf8(line) {
+            self.record.clear();
+            let mut json = Json::new(text);
+            if self.deserialize(&mut json, format).and_then(|()| json.end()).is_ok() {
+                return Ok(());
+            }
+        }
         self.record.clear();
         let mut json = serde_json::Deserializer::from_slice(line);
-        match format {
-            Format::Aiperf => Profile(&mut self.record).deserialize(&mut json)?,
-            Format::Flat => Flat(&mut self.record).deserialize(&mut json)?,
-        }
+        self.deserialize(&mut json, format)?;
         json.end()
+    }
+
+    fn deserialize<'de, D: Deserializer<'de>>(&mut self, json: D, format: Format) -> Result<(), D::Error> {
+        match format {
+            Format::Aiperf => Profile(&mut self.record).deserialize(json),
+            Format::Flat => Flat(&mut self.record).deserialize(json),
+        }
     }
 
     fn reject_overlong(&mut self) {

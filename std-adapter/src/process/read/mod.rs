@@ -6,6 +6,7 @@
 mod batch;
 mod chunks;
 mod flat;
+mod json;
 mod profile;
 mod record;
 mod tags;

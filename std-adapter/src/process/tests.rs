@@ -1,0 +1,214 @@
+//! The processors, over sets that were read and sets that were made.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const FIXTURE: &str = r#"{"timestamp": 1000.0, "latency_ms": 50.5}
+{"timestamp": 1001.0, "latency": 45.2}
+{"timestamp": 1002.0, "response_time": 100.1}
+{"timestamp": 1003.0, "status": "error", "error": {"type": "timeout"}}
+"#;
+
+fn read_with(text: &str, options: ReadOptions) -> ResultSet {
+    let mut reader = Reader::new("test", options);
+    reader.read("test", text.as_bytes(), &mut ()).unwrap();
+    reader.finish()
+}
+
+fn read(text: &str) -> ResultSet {
+    read_with(text, ReadOptions::default())
+}
+
+fn process(mut processor: impl PostProcessor, sets: &[ResultSet]) -> ProcessingResult {
+    processor.process(sets).unwrap()
+}
+
+#[test]
+fn metrics_are_computed_and_written() {
+    let place = tempfile::tempdir().unwrap();
+    let output = place.path().join("new/directory/metrics.json");
+    let processor = MetricsProcessor { output_file: Some(output.clone()), ..MetricsProcessor::default() };
+    let result = process(processor, &[read(FIXTURE)]);
+    assert!(result.success());
+    assert_eq!((result.record_count(), result.error_count(), result.rejected_count()), (4, 1, 0));
+    assert_eq!(result.output_path(), Some(output.as_path()));
+    let metrics = result.metrics();
+    assert_eq!(
+        (&metrics["total_records"], &metrics["error_count"], &metrics["error_rate"]),
+        (&4.into(), &1.into(), &0.25.into())
+    );
+    assert_eq!(
+        metrics["request_counts"],
+        serde_json::json!({"total": 4, "successful": 3, "failed": 1, "success_rate": 0.75})
+    );
+    let latency = &metrics["latency_percentiles"];
+    assert_eq!((&latency["unit"], &latency["min"], &latency["max"]), (&"ms".into(), &45.2.into(), &100.1.into()));
+    let names: Vec<_> = latency.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(names, ["max", "mean", "min", "p50", "p75", "p90", "p95", "p99", "stdev", "unit"]);
+    let written: serde_json::Value = serde_json::from_slice(&std::fs::read(&output).unwrap()).unwrap();
+    assert_eq!((&written["metrics"], &written["success"]), (&metrics.clone().into(), &true.into()));
+}
+
+#[test]
+fn without_records_there_is_no_success_and_without_latencies_no_percentiles() {
+    for empty in [&[][..], &[ResultSet::new("empty")], &[read("nothing\n")]] {
+        let result = process(MetricsProcessor::default(), empty);
+        assert!(!result.success() && !result.metrics().contains_key("latency_percentiles"));
+        assert_eq!(result.metrics()["error_rate"], serde_json::Value::Null);
+    }
+    let no_latency = [read("{\"status\": \"success\"}\n{\"status\": \"error\", \"latency_ms\": 5}\n")];
+    let result = process(MetricsProcessor::default(), &no_latency);
+    assert!(result.success() && !result.metrics().contains_key("latency_percentiles"));
+    let processor = MetricsProcessor { include_percentiles: false, ..MetricsProcessor::default() };
+    assert!(!process(processor, &[read(FIXTURE)]).metrics().contains_key("latency_percentiles"));
+}
+
+#[test]
+fn a_directory_is_only_made_if_that_is_wanted() {
+    let place = tempfile::tempdir().unwrap();
+    let output = place.path().join("missing/metrics.json");
+    let mut processor =
+        MetricsProcessor { output_file: Some(output.clone()), create_dirs: false, ..MetricsProcessor::default() };
+    let error = processor.process(&[read(FIXTURE)]).unwrap_err().to_string();
+    assert!(error.starts_with("cannot write") && error.contains("metrics.json"), "{error}");
+}
+
+#[test]
+fn configurations_have_defaults_and_no_unknown_keys() {
+    let config = r#"{"percentiles": [99.9, 50, 99, 50], "include_percentiles": true}"#;
+    let processor: MetricsProcessor = serde_json::from_str(config).unwrap();
+    assert_eq!(processor.percentiles.as_slice(), [50.0, 99.0, 99.9]);
+    let latency = process(processor, &[read(FIXTURE)]).metrics()["latency_percentiles"].clone();
+    assert!(latency["p99"].as_f64() < latency["p99.9"].as_f64(), "{latency}");
+    assert!(serde_json::from_str::<MetricsProcessor>(r#"{"percentils": []}"#).is_err());
+    assert!(serde_json::from_str::<MetricsProcessor>(r#"{"percentiles": [101]}"#).is_err());
+    let aggregator: ResultsAggregator = serde_json::from_str(r#"{"timing": "concurrent"}"#).unwrap();
+    assert_eq!(aggregator.timing, Some(Timing::Concurrent));
+    assert!(serde_json::from_str::<ResultsAggregator>(r#"{"timing": "both"}"#).is_err());
+}
+
+/// A set of requests of 10 ms in a window of so many seconds.
+fn made(start_s: u64, seconds: u64, successful: u64, errors: u64) -> ResultSet {
+    let mut set = ResultSet::new(format!("from {start_s}"));
+    let window = Window {
+        start_ns: start_s * 1_000_000_000,
+        end_ns: (start_s + seconds) * 1_000_000_000,
+        source: WindowSource::Records,
+    };
+    let mut phase = Phase::new(RequestCounts { successful, errors, cancelled: 0 }, Some(window));
+    let latencies = vec![10.0; usize::try_from(successful).unwrap()];
+    phase.metric(REQUEST_LATENCY, "ms", "test").unwrap().extend(&latencies);
+    *set.phase("profiling").unwrap() = phase;
+    // Never in an aggregate.
+    let mut warmup = Phase::new(RequestCounts { successful: 7, errors: 7, cancelled: 7 }, Some(window));
+    warmup.warmup = true;
+    *set.phase("warmup").unwrap() = warmup;
+    set
+}
+
+#[test]
+fn sets_are_aggregated_in_turn_or_side_by_side() {
+    let in_turn = [made(0, 10, 995, 5), made(100, 40, 234, 0)];
+    let result = process(ResultsAggregator::default(), &in_turn);
+    let metrics = result.metrics();
+    assert_eq!((&metrics["total_records"], &metrics["warmup_records"]), (&1234.into(), &42.into()));
+    assert_eq!((&metrics["total_sets"], &metrics["records_per_set"]), (&2.into(), &617.0.into()));
+    assert_eq!((&metrics["timing"], &metrics["throughput_rps"]), (&"sequential".into(), &(1229.0 / 50.0).into()));
+    assert_eq!(metrics["success_rate"], 1229.0 / 1234.0);
+    let rates = metrics["success_rate"].as_f64().unwrap() + metrics["error_rate"].as_f64().unwrap();
+    assert!((rates - 1.0).abs() < 1e-15);
+    assert_eq!(metrics["latency_percentiles"]["p99"], 10.0);
+    let report = ResultsAggregator::default().generate_report(&in_turn).unwrap();
+    for line in [
+        "Total Records: 1,234",
+        "Result Sets: 2",
+        "Success Rate: 99.59%",
+        "Throughput: 24.58 req/s (sequential)",
+        "Latency p99: 10.000 ms",
+    ] {
+        assert!(report.lines().any(|own| own == line), "{line} is not in {report}");
+    }
+    let overlapping = [made(0, 10, 100, 0), made(9, 10, 200, 0)];
+    let metrics = process(ResultsAggregator::default(), &overlapping).metrics().clone();
+    assert_eq!((&metrics["timing"], &metrics["throughput_rps"]), (&"concurrent".into(), &30.0.into()));
+    let forced = ResultsAggregator { timing: Some(Timing::Sequential), ..ResultsAggregator::default() };
+    assert_eq!(process(forced, &overlapping).metrics()["throughput_rps"], 15.0);
+}
+
+#[test]
+fn nothing_cannot_be_aggregated_and_units_do_not_mix() {
+    let error = ResultsAggregator::default().process(&[]).unwrap_err();
+    assert!(matches!(error, ProcessError::NoResultSets));
+    let mut seconds = ResultSet::new("in seconds");
+    seconds.phase("profiling").unwrap().metric(REQUEST_LATENCY, "s", "test").unwrap().extend(&[0.01]);
+    let sets = [made(0, 1, 1, 0), seconds];
+    let error = ResultsAggregator::default().process(&sets).unwrap_err().to_string();
+    assert!(error.contains("in seconds") && error.contains("\"s\"") && error.contains("\"ms\""), "{error}");
+    let mut merged = sets[0].clone();
+    assert!(matches!(merged.merge(&sets[1]), Err(ProcessError::Units { .. })));
+}
+
+#[test]
+fn a_metric_with_two_units_is_an_error_in_any_chunk() {
+    let line = |unit| format!(r#"{{"metadata": {{}}, "metrics": {{"m": {{"value": 1, "unit": "{unit}"}}}}}}"#);
+    let mut reader = Reader::new("test", ReadOptions::default());
+    let text = format!("{}\n{}\n", line("ms"), line("s"));
+    let error = reader.read("records", text.as_bytes(), &mut ()).unwrap_err();
+    assert!(matches!(error, ProcessError::Units { .. }), "{error}");
+}
+
+#[test]
+fn too_many_phases_or_metrics_are_refused() {
+    let phase = |name| format!("{{\"metadata\": {{\"phase_name\": \"{name}\"}}, \"metrics\": {{}}}}\n");
+    let set = read(&(0..100).map(phase).collect::<String>());
+    assert_eq!((set.phases().len(), set.rejected()), (64, 36));
+    let metric =
+        |name| format!("{{\"metadata\": {{}}, \"metrics\": {{\"{name}\": {{\"value\": 1, \"unit\": \"\"}}}}}}\n");
+    let text = (0..600).map(metric).collect::<String>();
+    let error = Reader::new("test", ReadOptions::default()).read("records", text.as_bytes(), &mut ()).unwrap_err();
+    assert!(error.to_string().contains("more than 512 metrics"), "{error}");
+}
+
+#[test]
+fn records_that_count_nowhere_are_skipped_and_cancelled_ones_failed() {
+    let set = read(
+        r#"{"metadata": {"context_overflow_skip": true}, "metrics": {}}
+{"metadata": {"was_cancelled": true}, "metrics": {"request_latency": {"value": 5, "unit": "ms"}}}
+{"metrics": {"request_latency": {"unit": "ms", "value": 6}}, "metadata": {"benchmark_phase": "profiling"}, "error": null}
+"#,
+    );
+    assert_eq!((set.skipped(), set.records()), (1, 2));
+    assert_eq!(set.phases()["all"].counts, RequestCounts { successful: 0, errors: 0, cancelled: 1 });
+    assert!(!set.phases()["all"].metrics().contains_key(REQUEST_LATENCY));
+    assert_eq!(set.phases()["profiling"].metrics()[REQUEST_LATENCY].max(), Some(6.0));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    /// Several chunks, in any number of threads.
+    #[test]
+    fn the_number_of_threads_changes_nothing(seed in 1u64..1000, exact: bool) {
+        let line = |i: u64| {
+            let latency = (i * seed) % 7919;
+            format!("{{\"timestamp\": {i}, \"latency_ms\": {latency}.{}, \"error\": {}}}\n", i % 10, if i.is_multiple_of(50) { "1" } else { "null" })
+        };
+        let text: String = (0..20_000).map(line).collect();
+        let documents: Vec<_> = [1, 2, 5].into_iter().map(|threads| {
+            let set = read_with(&text, ReadOptions { threads: Some(threads), exact, ..ReadOptions::default() });
+            serde_json::to_string(&Document::new(&set, Vec::new(), &Percentiles::default())).unwrap()
+        }).collect();
+        prop_assert!(documents.iter().all(|document| *document == documents[0]));
+        let document: serde_json::Value = serde_json::from_str(&documents[0]).unwrap();
+        prop_assert_eq!(&document["phases"]["all"]["request_counts"]["successful"], 19_600);
+    }
+
+    #[test]
+    fn no_input_is_too_strange(bytes in prop::collection::vec(any::<u8>(), 0..500), format in 0..3) {
+        let format = [None, Some(Format::Flat), Some(Format::Aiperf)][usize::try_from(format).unwrap()];
+        let mut reader = Reader::new("test", ReadOptions { format, threads: Some(1), ..ReadOptions::default() });
+        // Bytes that look like gzip are no valid gzip.
+        let _ = reader.read("test", bytes.as_slice(), &mut ());
+    }
+}
