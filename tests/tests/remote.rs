@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use phasemeter::source::SourceSpec;
 use phasemeter_tests::{Exited, Faults, LIMIT, PHASES, Running, obedient_device, parse, phasemeter, wait_for};
@@ -56,8 +56,11 @@ fn assert_whole(exited: &Exited, summary: &Value) {
 
 #[test]
 fn a_plan_runs_on_a_device_that_connects() {
+    let started = Instant::now();
     let (exited, summary) = run_with(PLAN, &["--target", "http://192.0.2.7:8080"], Faults::default());
     assert_whole(&exited, &summary.unwrap());
+    // The plan takes about a second. A device that nobody acknowledges repeats each of three ends for four.
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
     assert!(exited.stderr.contains("device obedient-7, scripted 2.0"), "{}", exited.stderr);
 }
 
