@@ -15,7 +15,7 @@ use core::fmt;
 use crate::hook::PhaseHook;
 use crate::meter::{Meter, Ticket};
 use crate::phase::{Phase, PhaseError, PhaseState};
-use crate::plan::{PhasePlan, RunPlan, Stop};
+use crate::plan::{PhaseKind, PhasePlan, RunPlan, Stop};
 use crate::time::Nanos;
 
 pub use crate::phase::Outcome;
@@ -81,21 +81,49 @@ pub struct Runner<const N: usize, const P: usize, H = ()> {
 }
 
 impl<const N: usize, const P: usize, H: PhaseHook> Runner<N, P, H> {
+    /// A runner without a run, for [`Runner::restart`]: it is finished until then.
+    pub const fn idle(hook: H) -> Self {
+        Self {
+            plan: RunPlan::new(0),
+            hook,
+            index: 0,
+            meter: Meter::new(0, PhaseKind::Warmup),
+            schedule: Schedule::IDLE,
+            next_progress: Nanos::MAX,
+            cancelled: false,
+            finished: false,
+        }
+    }
+
     /// A run of `plan` that has not started; the first poll starts it.
     ///
     /// # Errors
     /// [`RunnerError`] if the plan has no phases or one of them would never end.
     pub fn new(plan: RunPlan<P>, hook: H) -> Result<Self, RunnerError> {
+        let mut runner = Self::idle(hook);
+        runner.restart(plan)?;
+        Ok(runner)
+    }
+
+    /// Drops the present run for a run of `plan` that has not started. The histograms, which make up most of a runner,
+    /// stay where they are: on a device with little stack, keep one runner in static memory and restart it. Tickets of
+    /// the present run are to be dropped.
+    ///
+    /// # Errors
+    /// [`RunnerError`] if the plan has no phases or one of them would never end; then the present run goes on.
+    pub fn restart(&mut self, plan: RunPlan<P>) -> Result<(), RunnerError> {
         for (phase, index) in plan.phases().iter().zip(0..) {
             if phase.stop == Stop::default() {
                 return Err(RunnerError::Endless(index));
             }
         }
         let first = plan.phases().first().ok_or(RunnerError::NoPhases)?;
-        let schedule = Schedule::new(first.arrival, plan.seed(), 0);
-        let meter = Meter::new(0, first.kind);
-        let next_progress = Nanos::MAX;
-        Ok(Self { plan, hook, index: 0, meter, schedule, next_progress, cancelled: false, finished: false })
+        self.schedule = Schedule::new(first.arrival, plan.seed(), 0);
+        self.meter.reset(0, first.kind);
+        self.index = 0;
+        (self.cancelled, self.finished) = (false, false);
+        self.plan = plan;
+        Ok(())
     }
 
     /// The plan.

@@ -21,6 +21,14 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
+    /// The arrivals of no phase.
+    pub(super) const IDLE: Self = Self {
+        arrival: Arrival::ClosedLoop { concurrency: 0 },
+        next: Nanos::ZERO,
+        remainder: 0,
+        random: SplitMix64(0),
+    };
+
     /// The arrivals of the phase at place `index` of a run with this seed.
     pub(super) fn new(arrival: Arrival, seed: u64, index: u16) -> Self {
         // Phases draw from streams of their own, so that the length of one does not change the next.

@@ -203,3 +203,27 @@ proptest! {
         prop_assert!((end, stats, responses) == run(), "the same seed and clock give the same run");
     }
 }
+
+#[test]
+fn a_restarted_runner_is_as_a_new_one() {
+    let constant = Arrival::Constant { rate: Rate::per_second(100) };
+    let plan = |requests| {
+        let mut plan = RunPlan::new(1);
+        plan.push(phase(constant, Stop::requests(requests))).unwrap();
+        plan
+    };
+    let mut restarted = Runner::idle(Events::default());
+    assert_eq!(restarted.poll(Nanos::ZERO, true), Step::Finished);
+    assert_eq!(restarted.restart(RunPlan::new(0)), Err(RunnerError::NoPhases));
+    for requests in [5, 3] {
+        restarted.restart(plan(requests)).unwrap();
+        let mut new = runner(plan(requests).phases());
+        restarted.hook.0.clear();
+        let service = Nanos::from_millis(requests);
+        assert_eq!(drive(&mut restarted, service, 10), drive(&mut new, service, 10));
+        assert_eq!(restarted.hook.0, new.hook.0);
+        assert_eq!(restarted.meter().stats(), new.meter().stats());
+        let service = |runner: &Runner<64, 4, Events>| runner.meter().histogram(Metric::ServiceTime).totals();
+        assert_eq!(service(&restarted), service(&new));
+    }
+}
