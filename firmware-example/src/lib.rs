@@ -8,3 +8,6 @@
 pub mod request;
 mod sse;
 pub mod http;
+pub mod plan;
+pub mod net;
+mod connection;
