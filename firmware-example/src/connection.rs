@@ -69,6 +69,11 @@ enum State {
     Draining(Nanos),
 }
 
+/// Whether an idle connection can carry a request.
+fn is_usable(socket: &tcp::Socket<'_>) -> bool {
+    socket.may_send() && socket.may_recv() && !socket.can_recv()
+}
+
 /// A connection, open or not.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -88,7 +93,7 @@ impl Connection {
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.state == State::Idle && self.ticket.is_none()
+        self.state == State::Idle
     }
 
     pub(crate) fn is_opening(&self) -> bool {
@@ -112,7 +117,7 @@ impl Connection {
         self.state = if possible { State::Opening } else { State::Closed(now.saturating_add(RETRY_AFTER)) };
     }
 
-    /// Takes a request to be sent; only if it is idle, or was just told to open.
+    /// Takes a request to be sent: at once with the next poll if it is idle, else when it has opened.
     pub(crate) fn take(&mut self, ticket: Ticket, expect: Expect) {
         self.ticket = Some(ticket);
         self.written = 0;
@@ -147,9 +152,9 @@ impl Connection {
             }
             State::Opening => None,
             // Nobody has asked for anything: the server has closed the connection, or is out of step.
-            State::Idle if !socket.may_recv() || socket.can_recv() => {
+            State::Idle if !is_usable(socket) => {
                 self.close(socket, now);
-                self.ended(now, Err(Failure::Broken))
+                None
             }
             State::Idle => self.start(socket, request, clock),
             State::Busy | State::Draining(_) => {
@@ -252,7 +257,7 @@ impl Connection {
         self.ticket.take().map(|ticket| Ended { ticket, at, result })
     }
 
-    fn close(&mut self, socket: &mut tcp::Socket<'_>, now: Nanos) {
+    pub(crate) fn close(&mut self, socket: &mut tcp::Socket<'_>, now: Nanos) {
         socket.abort();
         self.state = State::Closed(now);
     }

@@ -11,3 +11,4 @@ pub mod http;
 pub mod plan;
 pub mod net;
 mod connection;
+pub mod app;

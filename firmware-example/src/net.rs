@@ -85,9 +85,9 @@ impl<D: Device> Net<D> {
         let mut sockets = SocketSet::new(sockets.as_mut_slice());
         let mut buffers = receive.iter_mut().zip(transmit);
         let handles = core::array::from_fn(|_| {
-            let (receive, transmit) = buffers.next().map_or_else(Default::default, |(receive, transmit)| {
-                (receive.as_mut_slice(), transmit.as_mut_slice())
-            });
+            let (receive, transmit) = buffers
+                .next()
+                .map_or_else(Default::default, |(receive, transmit)| (receive.as_mut_slice(), transmit.as_mut_slice()));
             let mut socket = tcp::Socket::new(tcp::SocketBuffer::new(receive), tcp::SocketBuffer::new(transmit));
             // Delays of the stack's own making would be measured as the server's.
             socket.set_nagle_enabled(false);
