@@ -12,3 +12,5 @@ pub mod plan;
 pub mod net;
 mod connection;
 pub mod app;
+pub mod wire;
+pub mod scripted;
