@@ -119,6 +119,14 @@ fn a_stall_ends_with_the_grace_of_its_phase() {
 }
 
 #[test]
+fn the_server_is_told_which_connections_are_given_up() {
+    // It has nine, and would refuse new ones if it had to keep its ends of those that it closed first.
+    let mut simulation = simulation(|n| if n % 4 == 1 { Fault::Truncate } else { Fault::None });
+    simulation.carry_out(&plan(&[(get(), ONE, Stop::requests(80))]));
+    assert_eq!(counts(&simulation, 0), PhaseCounts { sent: 80, completed: 80, errors: 20, ..PhaseCounts::default() });
+}
+
+#[test]
 fn a_dead_server_ends_in_a_report() {
     let mut simulation = simulation(SCRIPT.fault);
     simulation.peer.set_port(0);
