@@ -364,7 +364,7 @@ where
             defmt::warn!("{}", failures);
             self.notice.clear();
             // What does not fit is cut off.
-            let _ = write!(self.notice, "{failures}\n");
+            let _ = writeln!(self.notice, "{failures}");
         }
     }
 
@@ -425,7 +425,9 @@ where
             self.target = target;
             self.give_up(now);
             let Self { connections, net, .. } = self;
-            connections.iter_mut().for_each(|connection| connection.close(net.socket(connection.handle), now));
+            for connection in connections {
+                connection.close(net.socket(connection.handle), now);
+            }
         }
         self.state = State::Running;
         self.control.set_busy(true);

@@ -183,7 +183,7 @@ impl Connection {
 
     fn write(&mut self, socket: &mut tcp::Socket<'_>, request: Option<&Request>) {
         let Some(request) = request else { return };
-        while self.written < request.len() && socket.can_send() {
+        while self.written < request.length() && socket.can_send() {
             let written = socket.send(|room| {
                 let count = request.write(self.written, room);
                 (count, count)
@@ -259,6 +259,7 @@ impl Connection {
 
     pub(crate) fn close(&mut self, socket: &mut tcp::Socket<'_>, now: Nanos) {
         socket.abort();
-        self.state = State::Closed(now);
+        // The stack tells the server when it is polled, unless the socket has another connection by then.
+        self.state = State::Closed(now.saturating_add(Nanos::new(1)));
     }
 }

@@ -53,6 +53,12 @@ impl NetStorage {
     }
 }
 
+impl Default for NetStorage {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// The network interface and its sockets.
 pub(crate) struct Net<D> {
     device: D,

@@ -101,7 +101,7 @@ fn faults_are_counted_and_the_next_request_succeeds() {
             simulation.carry_out(&plan(&[(workload.clone(), ONE, Stop::requests(40))]));
             let errors = if errors { 10 } else { 0 };
             let expected = PhaseCounts { sent: 40, completed: 40, errors, ..PhaseCounts::default() };
-            assert_eq!(counts(&simulation, 0), expected, "{fault:?} {workload:?}");
+            assert_eq!(counts(&simulation, 0), expected, "{fault:?} {workload:?} {:?}", simulation.texts);
             assert_eq!(simulation.texts.concat(), text, "{workload:?}");
             assert_eq!(simulation.phase(0).metrics[Metric::ServiceTime].observed(), 40 - errors);
         }
@@ -242,7 +242,6 @@ fn without_a_host_the_built_in_plan_is_run_once() {
     // A host that comes then gets a run of its own.
     assert_eq!(simulation.ask(Command::Identify), None);
     simulation.carry_out(&plan(&[(get(), ONE, Stop::requests(10))]));
-    assert_eq!(simulation.session.boots().len(), 2);
     assert_eq!(counts(&simulation, 0).completed, 10);
 }
 
