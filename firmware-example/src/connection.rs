@@ -217,8 +217,8 @@ impl Connection {
                 }
                 Ok(Ok((Progress::Done, has_more))) => {
                     let end = self.done(at);
-                    // What follows was not asked for.
-                    if has_more || !self.response.keeps_alive() {
+                    // What follows was not asked for; and the end of the connection may have come with the response.
+                    if has_more || !self.response.keeps_alive() || !is_usable(socket) {
                         self.close(socket, at);
                     }
                     return ended.or(end);
