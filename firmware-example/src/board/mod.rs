@@ -1,0 +1,23 @@
+//! The board: everything that knows hardware, and the only place with `unsafe`.
+//!
+//! To port the firmware is to write this module anew: a clock, a network device, a serial port, and a way to wait for
+//! them. The README says what each of them promises.
+
+mod register;
+
+mod lan9118;
+mod timer;
+mod uart;
+
+mod mps2;
+mod sleep;
+
+pub mod boot;
+#[cfg(feature = "defmt")]
+mod log;
+#[cfg(feature = "semihosting")]
+pub mod semihosting;
+pub mod stack;
+
+pub use mps2::{Board, CLOCK_HZ};
+pub use sleep::Sleep;
