@@ -4,3 +4,11 @@
 //! tests run it on the host. What a board has to bring is in `board`.
 
 #![cfg_attr(not(test), no_std)]
+
+pub mod request;
+mod sse;
+pub mod http;
+pub mod plan;
+pub mod net;
+mod connection;
+pub mod app;
