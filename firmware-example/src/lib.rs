@@ -12,3 +12,4 @@ pub mod plan;
 pub mod net;
 mod connection;
 pub mod app;
+pub mod parameters;

@@ -1,51 +1,99 @@
-//! spike
+//! The load generator on a board: where it is, what it is asked, and a loop that polls and sleeps.
+
 #![no_std]
 #![no_main]
-mod board;
-use board::Board;
-use cortex_m_rt::entry;
-use phasemeter_core::time::{Clock, Nanos};
-use smoltcp::iface::{Config, Interface, SocketSet};
-use smoltcp::socket::tcp;
-use smoltcp::time::Instant;
-use smoltcp::wire::*;
-use embedded_io::Write as _;
 
-#[panic_handler]
-fn panic(info: &core::panic::PanicInfo) -> ! {
-    #[cfg(feature="semihosting")]
-    { board::semihosting::print(format_args!("{info}")); board::semihosting::exit(false); }
-    loop {}
-}
+mod board;
+
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+use cortex_m_rt::entry;
+use phasemeter_core::telemetry::Identity;
+use phasemeter_core::time::Nanos;
+use phasemeter_firmware::app::{App, Config, Storage};
+use phasemeter_firmware::net::Place;
+use phasemeter_firmware::parameters::Parameters;
+use smoltcp::wire::Ipv4Cidr;
+use static_cell::ConstStaticCell;
+
+use board::{Board, CLOCK_HZ};
+
+/// Locally administered: of no maker.
+const MAC: [u8; 6] = [0x02, 0x00, 0x00, 0x50, 0x4d, 0x01];
+/// Where QEMU's user network has its guest; `GATEWAY` is the host.
+const ADDRESS: Ipv4Cidr = Ipv4Cidr::new(Ipv4Addr::new(10, 0, 2, 15), 24);
+const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
+/// The server, unless the host names one.
+const TARGET: SocketAddrV4 = SocketAddrV4::new(GATEWAY, 8080);
+
+static STORAGE: ConstStaticCell<Storage> = ConstStaticCell::new(Storage::new());
 
 #[entry]
 fn main() -> ! {
-    let mac = [2,0,0,0,0,1];
-    let mut b = match Board::start(mac) { Ok(b)=>b, Err(e)=>panic!("{e}") };
-    let mut iface = Interface::new(Config::new(HardwareAddress::Ethernet(EthernetAddress(mac))), &mut b.network, Instant::ZERO);
-    iface.update_ip_addrs(|a| { a.push(IpCidr::new(IpAddress::v4(10,0,2,15),24)).ok(); });
-    iface.routes_mut().add_default_ipv4_route(Ipv4Address::new(10,0,2,2)).ok();
-    let mut rx = [0;2048]; let mut tx=[0;1024];
-    let mut s = tcp::Socket::new(tcp::SocketBuffer::new(&mut rx[..]), tcp::SocketBuffer::new(&mut tx[..]));
-    s.set_ack_delay(None); s.set_nagle_enabled(false);
-    let mut st: [_;1] = Default::default();
-    let mut set = SocketSet::new(&mut st[..]);
-    let h = set.add(s);
-    let mut n = 0u32; let mut waiting=false; let mut tail=[0u8;4];
-    let mut last = b.clock.now();
-    let mut buf=[0;64];
-    board::semihosting::print(format_args!("cmd {:?} boot {:x}", board::semihosting::command_line(&mut buf), board::boot::id(0)));
+    let mut line = [0; 512];
+    let parameters = parameters(&mut line);
+    let mut board = match Board::start(MAC) {
+        Ok(board) => board,
+        Err(error) => board::failure::stop(format_args!("the board does not start: {error}")),
+    };
+    let config = Config {
+        identity: Identity {
+            device_id: "mps2-an386",
+            boot_id: boot_id(&parameters),
+            firmware: env!("CARGO_PKG_NAME"),
+            firmware_version: env!("CARGO_PKG_VERSION"),
+            clock_hz: CLOCK_HZ,
+        },
+        place: Place { mac: MAC, address: ADDRESS, gateway: Some(GATEWAY) },
+        target: TARGET,
+        built_in_after: parameters.starts.then_some(Nanos::ZERO),
+        metering: parameters.metering,
+    };
+    let mut app = App::new(config, STORAGE.take(), board.network, board.clock, board.serial);
     loop {
-        let now = b.clock.now();
-        iface.poll(Instant::from_micros((now.get()/1000) as i64), &mut b.network, &mut set);
-        let s = set.get_mut::<tcp::Socket>(h);
-        if !s.is_open() { s.connect(iface.context(), (IpAddress::v4(10,0,2,2), 18080), 49152).unwrap(); waiting=false; }
-        if s.can_recv() { s.recv(|d| { for x in d.iter() { tail=[tail[1],tail[2],tail[3],*x]; } (d.len(),()) }).unwrap(); if tail==*b"ok\r\n" || tail.ends_with(b"k\n") || true { n+=1; waiting=false; } }
-        if s.can_send() && !waiting { s.send_slice(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap(); waiting=true; iface.poll(Instant::from_micros((now.get()/1000) as i64), &mut b.network, &mut set); }
-        let now = b.clock.now();
-        if now.since(last) > Nanos::from_secs(1) { last = now; let (sl,up)=b.sleep.statistics();
-            board::semihosting::print(format_args!("{n} slept {} of {} stack {}", sl.get()/1000, up.get()/1000, board::stack::high_water()));
-            let _ = b.serial.write(b"tick\n"); n=0; if up > Nanos::from_secs(5) { board::semihosting::exit(true); } }
-        b.sleep.until(now.saturating_add(Nanos::from_millis(1)));
+        let until = app.poll();
+        if parameters.exits && app.is_over() {
+            finish(&mut board.sleep);
+        }
+        board.sleep.until(until);
     }
 }
+
+/// What the person who started the firmware asks for.
+#[cfg(feature = "semihosting")]
+fn parameters(line: &mut [u8]) -> Parameters {
+    let Some(line) = board::semihosting::command_line(line) else {
+        board::failure::stop(format_args!("the command line is too long"));
+    };
+    match Parameters::parse(line) {
+        Ok(parameters) => parameters,
+        Err(error) => board::failure::stop(format_args!("{error}")),
+    }
+}
+
+#[cfg(not(feature = "semihosting"))]
+fn parameters(_: &mut [u8]) -> Parameters {
+    Parameters::default()
+}
+
+/// Scripted runs repeat to the last bit.
+fn boot_id(parameters: &Parameters) -> u64 {
+    #[cfg(feature = "semihosting")]
+    let salt = if parameters.is_scripted { 0 } else { board::semihosting::seconds() };
+    #[cfg(not(feature = "semihosting"))]
+    let salt = u64::from(parameters.is_scripted);
+    board::boot::id(salt)
+}
+
+/// Says what the run took, and ends the emulator.
+#[cfg(feature = "semihosting")]
+fn finish(sleep: &mut board::Sleep) {
+    let (slept, up) = sleep.statistics();
+    let percent = slept.get() * 100 / up.get().max(1);
+    board::semihosting::print(format_args!("stack: {} bytes", board::stack::high_water()));
+    board::semihosting::print(format_args!("asleep: {percent} %"));
+    board::semihosting::exit(true);
+}
+
+#[cfg(not(feature = "semihosting"))]
+fn finish(_: &mut board::Sleep) {}

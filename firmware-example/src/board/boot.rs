@@ -14,7 +14,7 @@ static mut BOOT: MaybeUninit<[u64; 2]> = MaybeUninit::uninit();
 /// when it came on. `salt` is mixed in: what else is known to differ, or zero.
 ///
 /// Call it once, at boot.
-pub fn id(salt: u64) -> u64 {
+pub(crate) fn id(salt: u64) -> u64 {
     let place = (&raw mut BOOT).cast::<[u64; 2]>();
     // SAFETY: the place is aligned and nothing else refers to it; any bits are a number, and a volatile read takes
     // memory as it is.

@@ -56,7 +56,7 @@ const CHECK_SEQUENCE: usize = 4;
 const PATIENCE: u32 = 1_000_000;
 
 /// The chip with a buffer for one frame in each direction.
-pub struct Lan9118 {
+pub(crate) struct Lan9118 {
     registers: Registers,
     received: [u8; BUFFER],
     sent: [u8; BUFFER],
@@ -177,7 +177,7 @@ impl Device for Lan9118 {
 }
 
 /// A received frame.
-pub struct Received<'a>(&'a [u8]);
+pub(crate) struct Received<'a>(&'a [u8]);
 
 impl RxToken for Received<'_> {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
@@ -186,7 +186,7 @@ impl RxToken for Received<'_> {
 }
 
 /// Room for a frame to send.
-pub struct ToSend<'a> {
+pub(crate) struct ToSend<'a> {
     registers: Registers,
     buffer: &'a mut [u8; BUFFER],
 }

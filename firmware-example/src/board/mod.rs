@@ -12,12 +12,14 @@ mod uart;
 mod mps2;
 mod sleep;
 
-pub mod boot;
+pub(crate) mod boot;
+pub(crate) mod failure;
 #[cfg(feature = "defmt")]
 mod log;
 #[cfg(feature = "semihosting")]
-pub mod semihosting;
-pub mod stack;
+pub(crate) mod semihosting;
+#[cfg(feature = "semihosting")]
+pub(crate) mod stack;
 
-pub use mps2::{Board, CLOCK_HZ};
-pub use sleep::Sleep;
+pub(crate) use mps2::{Board, CLOCK_HZ};
+pub(crate) use sleep::Sleep;

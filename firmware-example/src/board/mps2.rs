@@ -14,10 +14,10 @@ use super::timer;
 use super::uart::Uart;
 
 /// The rate of the processor, the timers and the serial ports.
-pub const CLOCK_HZ: u32 = 25_000_000;
+pub(crate) const CLOCK_HZ: u32 = 25_000_000;
 
 /// The clock that latencies are measured with; it has to be read once in 171 s.
-pub type BoardClock = TickClock<fn() -> u32, CLOCK_HZ>;
+pub(crate) type BoardClock = TickClock<fn() -> u32, CLOCK_HZ>;
 
 const BITS_PER_SECOND: u32 = 921_600;
 const DIVIDER: u32 = CLOCK_HZ / BITS_PER_SECOND;
@@ -57,7 +57,7 @@ unsafe impl InterruptNumber for Interrupt {
 
 /// Why the board does not come up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BoardError {
+pub(crate) enum BoardError {
     /// It was taken before.
     Taken,
     /// The clock does not advance.
@@ -77,15 +77,15 @@ impl fmt::Display for BoardError {
 }
 
 /// The devices, ready for use.
-pub struct Board {
+pub(crate) struct Board {
     /// The clock.
-    pub clock: BoardClock,
+    pub(crate) clock: BoardClock,
     /// The network device.
-    pub network: Lan9118,
+    pub(crate) network: Lan9118,
     /// The line to the host.
-    pub serial: Uart,
+    pub(crate) serial: Uart,
     /// Waits for the others.
-    pub sleep: Sleep,
+    pub(crate) sleep: Sleep,
 }
 
 impl Board {
@@ -93,7 +93,7 @@ impl Board {
     ///
     /// # Errors
     /// [`BoardError`] when a device does not work.
-    pub fn start(mac: [u8; 6]) -> Result<Self, BoardError> {
+    pub(crate) fn start(mac: [u8; 6]) -> Result<Self, BoardError> {
         cortex_m::interrupt::disable();
         let core = Peripherals::take().ok_or(BoardError::Taken)?;
         timer::start(TIMER).ok_or(BoardError::ClockStands)?;

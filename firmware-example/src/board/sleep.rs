@@ -18,7 +18,7 @@ const SHORTEST: Nanos = Nanos::from_micros(2);
 ///
 /// No interrupt handler ever runs. Interrupts stay off, and one that becomes pending ends the sleep nevertheless, even
 /// when it came just before: nothing is lost between a last look and falling asleep.
-pub struct Sleep {
+pub(crate) struct Sleep {
     timer: SYST,
     clock: BoardClock,
     network: FrameSignal,
@@ -32,7 +32,7 @@ impl Sleep {
     }
 
     /// Sleeps until `until` at the longest, or until a frame or a byte has come or a byte has gone. May end early.
-    pub fn until(&mut self, until: Nanos) {
+    pub(crate) fn until(&mut self, until: Nanos) {
         let now = self.clock.now();
         let rest = until.since(now).min(LONGEST);
         if rest > SHORTEST && !self.network.has_frame() && !self.serial.has_byte() {
@@ -51,7 +51,7 @@ impl Sleep {
     }
 
     /// How long the processor has slept, and how long it has been up.
-    pub fn statistics(&mut self) -> (Nanos, Nanos) {
+    pub(crate) fn statistics(&mut self) -> (Nanos, Nanos) {
         (self.slept, self.clock.now())
     }
 

@@ -12,7 +12,7 @@ unsafe extern "C" {
 }
 
 /// The most bytes of stack that were ever in use since boot.
-pub fn high_water() -> usize {
+pub(crate) fn high_water() -> usize {
     let (mut word, start) = (&raw const _stack_end, &raw const _stack_start);
     // SAFETY: from the one symbol to the other there is memory, aligned, which only the stack uses; a word that changes
     // meanwhile is in use, and its neighbours below are the ones that matter.

@@ -22,7 +22,7 @@ const RX_INTERRUPT: u32 = 1 << 3;
 
 /// A serial port, polled: a byte is written only when there is room, so that none is lost.
 #[derive(Clone, Copy)]
-pub struct Uart(Registers);
+pub(crate) struct Uart(Registers);
 
 impl Uart {
     /// Enables the port, and its interrupts where the processor has to wake up for it.
