@@ -45,7 +45,7 @@ fn main() -> ! {
             clock_hz: CLOCK_HZ,
         },
         place: Place { mac: MAC, address: ADDRESS, gateway: Some(GATEWAY) },
-        target: TARGET,
+        target: parameters.target.unwrap_or(TARGET),
         built_in_after: parameters.starts.then_some(Nanos::ZERO),
         metering: parameters.metering,
     };

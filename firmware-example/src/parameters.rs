@@ -1,6 +1,7 @@
 //! What a person may ask of one start of the firmware: `NAME=VALUE`, separated by spaces.
 
 use core::fmt;
+use core::net::SocketAddrV4;
 
 use crate::app::Metering;
 
@@ -15,6 +16,8 @@ pub struct Parameters {
     pub starts: bool,
     /// `peer=scripted`: a server within the firmware takes the place of the network, so that runs repeat.
     pub is_scripted: bool,
+    /// `target=ADDRESS:PORT`: the server, unless the host names one.
+    pub target: Option<SocketAddrV4>,
 }
 
 /// A parameter that there is not.
@@ -26,7 +29,8 @@ impl fmt::Display for ParameterError<'_> {
         let Self(word) = self;
         write!(
             f,
-            "there is no parameter `{word}`: there are metering=on|silent|off, exit=over, plan=built-in, peer=scripted"
+            "there is no parameter `{word}`: there are metering=on|silent|off, exit=over, plan=built-in, peer=scripted \
+             and target=ADDRESS:PORT"
         )
     }
 }
@@ -41,6 +45,10 @@ impl Parameters {
     pub fn parse(line: &str) -> Result<Self, ParameterError<'_>> {
         let mut parameters = Self::default();
         for (place, word) in line.split_ascii_whitespace().enumerate() {
+            if let Some(target) = word.strip_prefix("target=") {
+                parameters.target = Some(target.parse().map_err(|_| ParameterError(word))?);
+                continue;
+            }
             match word {
                 "metering=on" => parameters.metering = Metering::On,
                 "metering=silent" => parameters.metering = Metering::Silent,
@@ -64,9 +72,11 @@ mod tests {
     fn parameters_are_read_strictly() {
         assert_eq!(Parameters::parse(""), Ok(Parameters::default()));
         assert_eq!(Parameters::parse("a/path/image"), Ok(Parameters::default()));
-        let all = Parameters { metering: Metering::Off, exits: true, starts: true, is_scripted: true };
-        assert_eq!(Parameters::parse("image metering=off exit=over plan=built-in peer=scripted"), Ok(all));
-        for wrong in ["metering=of", "exit=", "image stray", "=", "plan=built-in=x"] {
+        let target = Some(SocketAddrV4::new([192, 0, 2, 7].into(), 80));
+        let all = Parameters { metering: Metering::Off, exits: true, starts: true, is_scripted: true, target };
+        let line = "image metering=off exit=over plan=built-in peer=scripted target=192.0.2.7:80";
+        assert_eq!(Parameters::parse(line), Ok(all));
+        for wrong in ["metering=of", "exit=", "image stray", "=", "target=a:80", "plan=built-in=x"] {
             let error = Parameters::parse(wrong).unwrap_err().to_string();
             let word = wrong.rsplit(' ').next().unwrap();
             assert!(error.starts_with(&format!("there is no parameter `{word}`")), "{error}");

@@ -8,7 +8,7 @@ use smoltcp::time::Instant;
 
 use super::register::Registers;
 
-const RX_DATA: u8 = 0x00 / 4;
+const RX_DATA: u8 = 0;
 const TX_DATA: u8 = 0x20 / 4;
 const RX_STATUS: u8 = 0x40 / 4;
 const TX_STATUS: u8 = 0x48 / 4;
@@ -85,9 +85,9 @@ impl Lan9118 {
         registers.write(HW_CFG, SOFT_RESET);
         wait_until(|| registers.read(HW_CFG) & SOFT_RESET == 0)?;
         registers.write(HW_CFG, FIFO_SIZES);
-        let [a, b, c, d, e, f] = mac;
-        set_mac(registers, ADDRL, u32::from_le_bytes([a, b, c, d]))?;
-        set_mac(registers, ADDRH, u32::from_le_bytes([e, f, 0, 0]))?;
+        let [low @ .., fifth, sixth] = mac;
+        set_mac(registers, ADDRL, u32::from_le_bytes(low))?;
+        set_mac(registers, ADDRH, u32::from_le_bytes([fifth, sixth, 0, 0]))?;
         registers.write(RX_CFG, 0);
         registers.write(TX_CFG, TX_ON);
         registers.write(FIFO_INT, 0);
@@ -196,7 +196,7 @@ impl TxToken for ToSend<'_> {
         // smoltcp asks for no more than the transmission unit.
         let (frame, _) = self.buffer.split_at_mut(length.min(MTU));
         let result = f(frame);
-        // Below 2^16: the transmission unit.
+        #[expect(clippy::cast_possible_truncation, reason = "at most the transmission unit")]
         let length = frame.len() as u32;
         self.registers.write(TX_DATA, FIRST_AND_LAST_SEGMENT | length);
         self.registers.write(TX_DATA, length);

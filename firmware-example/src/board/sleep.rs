@@ -51,6 +51,7 @@ impl Sleep {
     }
 
     /// How long the processor has slept, and how long it has been up.
+    #[cfg(feature = "semihosting")]
     pub(crate) fn statistics(&mut self) -> (Nanos, Nanos) {
         (self.slept, self.clock.now())
     }
