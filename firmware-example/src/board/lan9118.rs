@@ -55,11 +55,22 @@ const CHECK_SEQUENCE: usize = 4;
 /// More polls than a reset or an access to the MAC takes.
 const PATIENCE: u32 = 1_000_000;
 
-/// The chip with a buffer for one frame in each direction.
-pub(crate) struct Lan9118 {
-    registers: Registers,
+/// A buffer for one frame in each direction.
+pub(super) struct Buffers {
     received: [u8; BUFFER],
     sent: [u8; BUFFER],
+}
+
+impl Buffers {
+    pub(super) const fn new() -> Self {
+        Self { received: [0; BUFFER], sent: [0; BUFFER] }
+    }
+}
+
+/// The chip.
+pub(crate) struct Lan9118 {
+    registers: Registers,
+    buffers: &'static mut Buffers,
 }
 
 /// What is needed to wait for a frame while the network stack has the device.
@@ -80,7 +91,7 @@ impl FrameSignal {
 
 impl Lan9118 {
     /// Resets the chip and starts sending and receiving; `None` if there is no such chip or it does not come up.
-    pub(super) fn start(registers: Registers, mac: [u8; 6]) -> Option<Self> {
+    pub(super) fn start(registers: Registers, buffers: &'static mut Buffers, mac: [u8; 6]) -> Option<Self> {
         wait_until(|| registers.read(BYTE_TEST) == SIGNATURE)?;
         registers.write(HW_CFG, SOFT_RESET);
         wait_until(|| registers.read(HW_CFG) & SOFT_RESET == 0)?;
@@ -95,7 +106,7 @@ impl Lan9118 {
         registers.write(INT_EN, FRAME_RECEIVED);
         registers.write(IRQ_CFG, IRQ_ENABLED);
         set_mac(registers, MAC_CR, MAC_TX_ENABLE | MAC_RX_ENABLE)?;
-        Some(Self { registers, received: [0; BUFFER], sent: [0; BUFFER] })
+        Some(Self { registers, buffers })
     }
 
     /// What the board waits with.
@@ -108,7 +119,7 @@ impl Lan9118 {
         while has_frame(self.registers) {
             let status = self.registers.read(RX_STATUS);
             let length = (status >> 16 & 0x3fff) as usize;
-            let mut places = self.received.chunks_exact_mut(4);
+            let mut places = self.buffers.received.chunks_exact_mut(4);
             for _ in 0..length.div_ceil(4) {
                 let word = self.registers.read(RX_DATA).to_le_bytes();
                 if let Some(place) = places.next() {
@@ -133,8 +144,8 @@ impl Lan9118 {
     }
 
     fn split(&mut self, length: usize) -> (Received<'_>, ToSend<'_>) {
-        let frame = self.received.get(..length).unwrap_or_default();
-        (Received(frame), ToSend { registers: self.registers, buffer: &mut self.sent })
+        let frame = self.buffers.received.get(..length).unwrap_or_default();
+        (Received(frame), ToSend { registers: self.registers, buffer: &mut self.buffers.sent })
     }
 }
 
@@ -165,7 +176,7 @@ impl Device for Lan9118 {
     }
 
     fn transmit(&mut self, _: Instant) -> Option<ToSend<'_>> {
-        self.has_room().then_some(ToSend { registers: self.registers, buffer: &mut self.sent })
+        self.has_room().then_some(ToSend { registers: self.registers, buffer: &mut self.buffers.sent })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {

@@ -6,8 +6,9 @@ use cortex_m::Peripherals;
 use cortex_m::interrupt::InterruptNumber;
 use cortex_m::peripheral::NVIC;
 use phasemeter_core::time::TickClock;
+use static_cell::ConstStaticCell;
 
-use super::lan9118::Lan9118;
+use super::lan9118::{Buffers, Lan9118};
 use super::register::Registers;
 use super::sleep::Sleep;
 use super::timer;
@@ -31,6 +32,8 @@ const TELEMETRY: Registers = unsafe { Registers::at(0x4000_5000) };
 const LOG: Registers = unsafe { Registers::at(0x4000_6000) };
 // SAFETY: the LAN9118 by the board's memory map; it has no access to memory.
 const NETWORK: Registers = unsafe { Registers::at(0x4020_0000) };
+
+static FRAMES: ConstStaticCell<Buffers> = ConstStaticCell::new(Buffers::new());
 
 /// What ends a sleep.
 #[derive(Clone, Copy)]
@@ -99,7 +102,7 @@ impl Board {
         timer::start(TIMER).ok_or(BoardError::ClockStands)?;
         #[cfg(feature = "defmt")]
         Uart::start(LOG, DIVIDER, false);
-        let network = Lan9118::start(NETWORK, mac).ok_or(BoardError::NoNetwork)?;
+        let network = Lan9118::start(NETWORK, FRAMES.take(), mac).ok_or(BoardError::NoNetwork)?;
         let serial = Uart::start(TELEMETRY, DIVIDER, true);
         for interrupt in Interrupt::ALL {
             // SAFETY: interrupts are off for good, so that no critical section is broken and no handler is entered.
