@@ -13,3 +13,5 @@ pub mod net;
 mod connection;
 pub mod app;
 pub mod parameters;
+pub mod wire;
+pub mod scripted;
