@@ -4,6 +4,8 @@
 #![no_main]
 
 mod board;
+#[cfg(feature = "semihosting")]
+mod repeatable;
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
@@ -13,10 +15,11 @@ use phasemeter_core::time::Nanos;
 use phasemeter_firmware::app::{App, Config, Storage};
 use phasemeter_firmware::net::Place;
 use phasemeter_firmware::parameters::Parameters;
+use smoltcp::phy::Device;
 use smoltcp::wire::Ipv4Cidr;
 use static_cell::ConstStaticCell;
 
-use board::{Board, CLOCK_HZ};
+use board::{Board, BoardClock, CLOCK_HZ, Sleep, Uart};
 
 /// Locally administered: of no maker.
 const MAC: [u8; 6] = [0x02, 0x00, 0x00, 0x50, 0x4d, 0x01];
@@ -32,7 +35,7 @@ static STORAGE: ConstStaticCell<Storage> = ConstStaticCell::new(Storage::new());
 fn main() -> ! {
     let mut line = [0; 512];
     let parameters = parameters(&mut line);
-    let mut board = match Board::start(MAC) {
+    let board = match Board::start(MAC) {
         Ok(board) => board,
         Err(error) => board::failure::stop(format_args!("the board does not start: {error}")),
     };
@@ -49,13 +52,28 @@ fn main() -> ! {
         built_in_after: parameters.starts.then_some(Nanos::ZERO),
         metering: parameters.metering,
     };
-    let mut app = App::new(config, STORAGE.take(), board.network, board.clock, board.serial);
+    #[cfg(feature = "semihosting")]
+    if parameters.is_scripted {
+        repeatable::run(config, board, parameters.exits);
+    }
+    let Board { clock, network, serial, sleep } = board;
+    let app = App::new(config, STORAGE.take(), network, clock, serial);
+    poll_and_sleep(app, || Nanos::MAX, sleep, parameters.exits)
+}
+
+/// The loop. `beside` does what else there is to do, and tells when it has to be called again.
+fn poll_and_sleep<D: Device>(
+    mut app: App<'_, D, BoardClock, Uart>,
+    mut beside: impl FnMut() -> Nanos,
+    mut sleep: Sleep,
+    exits: bool,
+) -> ! {
     loop {
         let until = app.poll();
-        if parameters.exits && app.is_over() {
-            finish(&mut board.sleep);
+        if exits && app.is_over() {
+            finish(&mut sleep);
         }
-        board.sleep.until(until);
+        sleep.until(until.min(beside()));
     }
 }
 

@@ -114,6 +114,30 @@ fn an_unknown_parameter_is_named() {
 
 #[test]
 #[ignore = "needs QEMU and the image: cargo xtask firmware test"]
+fn a_scripted_run_repeats_to_the_last_byte() {
+    let bench = Bench::new();
+    let run = |name: &str| {
+        let telemetry = bench.path().join(name);
+        let parameters = ["plan=built-in", "peer=scripted", "exit=over"];
+        let mut command = qemu(image("PHASEMETER_IMAGE"), &format!("file:{}", telemetry.display()), &parameters);
+        // Time is counted in instructions, and jumps while the processor sleeps.
+        command.args(["-monitor", "none", "-icount", "shift=6,sleep=off"]);
+        let exited = Running::start(&mut command).wait(LIMIT * 3);
+        assert_eq!(exited.code, Some(0), "{}{}", exited.stdout, exited.stderr);
+        (std::fs::read(telemetry).unwrap(), exited.stdout)
+    };
+    let (first, second) = (run("first.bin"), run("second.bin"));
+    assert!(first == second, "{} and {} bytes; {}{}", first.0.len(), second.0.len(), first.1, second.1);
+
+    let recorded = phasemeter_tests::run(bench.path(), ["record", "first.bin", "--out", "run"]);
+    assert_eq!(recorded.code, Some(0), "{}\n{}", recorded.stderr, recorded.stdout);
+    let counts = &bench::phase(&bench.summary().unwrap(), 1)["counts"].clone();
+    // The script fails one request in a hundred.
+    assert_eq!((&counts["completed"], &counts["errors"]), (&1_000.into(), &10.into()), "{counts}");
+}
+
+#[test]
+#[ignore = "needs QEMU and the image: cargo xtask firmware test"]
 fn logs_tell_the_phases() {
     let bench = Bench::new();
     let (image, log) = (image("PHASEMETER_LOGGING_IMAGE"), bench.path().join("log.bin"));

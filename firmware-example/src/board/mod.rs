@@ -21,5 +21,8 @@ pub(crate) mod semihosting;
 #[cfg(feature = "semihosting")]
 pub(crate) mod stack;
 
-pub(crate) use mps2::{Board, CLOCK_HZ};
+#[cfg(feature = "semihosting")]
+pub(crate) use mps2::clock;
+pub(crate) use mps2::{Board, BoardClock, CLOCK_HZ};
 pub(crate) use sleep::Sleep;
+pub(crate) use uart::Uart;

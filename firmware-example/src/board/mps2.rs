@@ -114,7 +114,8 @@ impl Board {
     }
 }
 
-fn clock() -> BoardClock {
+/// A clock that counts from now on. All clocks are one counter.
+pub(crate) fn clock() -> BoardClock {
     TickClock::new(|| timer::ticks(TIMER))
 }
 
