@@ -40,6 +40,8 @@ const WARM_WITHIN: Nanos = Nanos::from_secs(1);
 const IDLE: Nanos = Nanos::from_millis(10);
 /// When to look again at a line that is busy.
 const LINE_RETRY: Nanos = Nanos::from_micros(500);
+/// How long the line may take nothing while the run has to wait for it: between phases and at the end.
+const LINE_PATIENCE: Nanos = Nanos::from_secs(10);
 /// How much goes to the serial line at a time. A byte may cost as much as a microsecond or ten.
 const WRITE_AT_A_TIME: usize = 16;
 /// How much is taken from it at a time.
@@ -133,6 +135,8 @@ pub struct App<'a, D, C, S> {
     expect: Expect,
     warm_until: Nanos,
     failures: Failures,
+    /// When the line last took something, or was not waited for.
+    line_took: Nanos,
     /// What is yet to be printed between two frames.
     notice: String<128>,
 }
@@ -165,11 +169,13 @@ where
             expect: Expect::Plain,
             warm_until: Nanos::ZERO,
             failures: Failures::default(),
+            line_took: now,
             notice: String::new(),
         }
     }
 
-    /// Whether a run is over, and all that there is to say of it was written to the line.
+    /// Whether a run is over, and all that there is to say of it was written to the line, or the line took nothing for ten
+    /// seconds.
     pub fn is_over(&self) -> bool {
         self.state == State::Over && self.queue.is_empty() && self.notice.is_empty()
     }
@@ -196,7 +202,15 @@ where
             State::Idle | State::Over => self.wait(now),
         };
         self.reporter.answer(now, self.control, self.queue);
-        match self.write() {
+        let written = self.write();
+        if written != Written::Busy {
+            self.line_took = now;
+        } else if self.state == State::Over && self.is_line_stuck(now) {
+            // Nobody listens. Whoever does later sees a frame that is cut off, and then a new boot.
+            self.queue.consume(self.queue.len());
+            self.notice.clear();
+        }
+        match written {
             Written::Some => now,
             _ if has_heard => now,
             Written::Busy => due.min(now.saturating_add(LINE_RETRY)),
@@ -234,17 +248,21 @@ where
                 }
                 // Not asked for.
                 (Step::Send(ticket), None) => self.finish(&ticket, now, Outcome::Cancelled),
-                (Step::WaitUntil(due), _) => break due.min(self.reporter.next_due()),
+                (Step::WaitUntil(due), _) => {
+                    // The load goes on, whatever the line does.
+                    self.line_took = now;
+                    break due.min(self.reporter.next_due());
+                }
                 (Step::PhaseEnded, _) => {
                     self.give_up(now);
-                    if !self.reporter.is_phase_reported() {
+                    if !self.reporter.is_phase_reported() && !self.is_line_stuck(now) {
                         break now.saturating_add(LINE_RETRY);
                     }
                     self.runner.next_phase();
                     self.begin_phase(now);
                 }
                 (Step::Finished, _) => {
-                    if self.reporter.is_run_reported() {
+                    if self.reporter.is_run_reported() || self.is_line_stuck(now) {
                         self.state = State::Over;
                         self.control.set_busy(false);
                     } else {
@@ -259,6 +277,11 @@ where
         }
         let connections = self.connections.iter().map(Connection::next_due).filter(|due| *due > now);
         connections.fold(due, Nanos::min).min(self.net.next_due(now))
+    }
+
+    /// Whether there is no point in waiting for the line any longer.
+    fn is_line_stuck(&self, now: Nanos) -> bool {
+        now.since(self.line_took) >= LINE_PATIENCE
     }
 
     fn report(&mut self, now: Nanos) {

@@ -2,6 +2,7 @@
 
 mod support;
 
+use phasemeter::session::Session;
 use phasemeter_core::meter::Metric;
 use phasemeter_core::phase::PhaseCounts;
 use phasemeter_core::plan::{Arrival, Rate, Stop, Workload};
@@ -161,6 +162,23 @@ fn the_load_does_not_wait_for_the_line() {
     assert!(extremes(&simulation, 0, Metric::ScheduleLag).1 <= OVERHEAD);
     assert!(simulation.session.boots().last().unwrap().skipped > 0);
     assert_eq!(simulation.phase(0).metrics[Metric::ResponseTime].observed(), 2000);
+}
+
+#[test]
+fn a_line_that_is_stuck_for_good_does_not_hold_the_device() {
+    let mut simulation = simulation(SCRIPT.fault);
+    let plan = plan(&[(get(), ONE, Stop::after(Nanos::from_secs(1))), (get(), ONE, Stop::requests(20))]);
+    assert_eq!(simulation.upload("", &plan), None);
+    assert_eq!(simulation.ask(Command::Start { plan_hash: plan.content_hash() }), None);
+    simulation.serial.0.borrow_mut().is_stuck = true;
+    simulation.run_until(Nanos::from_secs(60), |simulation| simulation.app.is_over());
+    // Both phases were run.
+    assert!(simulation.peer.requests() > 90, "{}", simulation.peer.requests());
+    simulation.serial.0.borrow_mut().is_stuck = false;
+    simulation.session = Session::new();
+    assert_eq!(simulation.ask(Command::Identify), None);
+    simulation.carry_out(&plan);
+    assert_eq!(counts(&simulation, 1).completed, 20);
 }
 
 #[test]
