@@ -23,6 +23,8 @@ static WIRE: ConstStaticCell<Wire> = ConstStaticCell::new(Wire::new());
 static PEER: ConstStaticCell<ScriptedStorage> = ConstStaticCell::new(ScriptedStorage::new());
 
 /// Takes the place of the network.
+// Its variables are kept out of the frame of `main`, whose stack is measured.
+#[inline(never)]
 pub(crate) fn run(config: Config<'static>, board: Board, exits: bool) -> ! {
     let [near, far] = WIRE.take().ends();
     let address = Ipv4Cidr::new(GATEWAY, 24);

@@ -1,5 +1,6 @@
 //! One run: a mock server, `phasemeter run`, and the firmware in QEMU between them.
 
+use std::env::consts::EXE_SUFFIX;
 use std::fs;
 use std::path::Path;
 use std::process::{ExitCode, Stdio};
@@ -27,7 +28,7 @@ pub(super) fn run(plan: &Path, json: bool, features: &str) -> Result<ExitCode> {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let directory = build::directory().join(format!("runs/{}", since_1970.as_secs()));
     fs::create_dir_all(&directory).with_context(|| format!("{} cannot be made", directory.display()))?;
-    let phasemeter = build::directory().with_file_name("debug").join("phasemeter");
+    let phasemeter = build::directory().with_file_name("debug").join(format!("phasemeter{EXE_SUFFIX}"));
 
     let mut command = program(&phasemeter);
     command.args(["mock-server", "--listen", "127.0.0.1:0", "--log"]).arg(directory.join("server.jsonl"));
