@@ -305,7 +305,7 @@ where
         let mut has_failed = false;
         for connection in connections.iter_mut().take(wanted) {
             if connection.can_open(now) {
-                connection.opening(net.connect(connection.handle, *target), now);
+                connection.opening(net.connect(connection.handle, *target, now), now);
             }
             open += usize::from(connection.is_idle());
             has_failed |= !connection.is_idle() && !connection.is_opening();
@@ -323,7 +323,7 @@ where
         let Self { connections, net, target, expect, .. } = self;
         let Some(connection) = connections.get_mut(place) else { return };
         if !connection.is_idle() {
-            connection.opening(net.connect(connection.handle, *target), now);
+            connection.opening(net.connect(connection.handle, *target, now), now);
         }
         connection.take(ticket, *expect);
         self.poll_connection(place, now);
@@ -364,7 +364,7 @@ where
             defmt::warn!("{}", failures);
             self.notice.clear();
             // What does not fit is cut off.
-            let _ = write!(self.notice, "{failures}\n");
+            let _ = writeln!(self.notice, "{failures}");
         }
     }
 
@@ -425,7 +425,9 @@ where
             self.target = target;
             self.give_up(now);
             let Self { connections, net, .. } = self;
-            connections.iter_mut().for_each(|connection| connection.close(net.socket(connection.handle), now));
+            for connection in connections {
+                connection.close(net.socket(connection.handle), now);
+            }
         }
         self.state = State::Running;
         self.control.set_busy(true);

@@ -183,7 +183,7 @@ impl Connection {
 
     fn write(&mut self, socket: &mut tcp::Socket<'_>, request: Option<&Request>) {
         let Some(request) = request else { return };
-        while self.written < request.len() && socket.can_send() {
+        while self.written < request.length() && socket.can_send() {
             let written = socket.send(|room| {
                 let count = request.write(self.written, room);
                 (count, count)
@@ -217,8 +217,8 @@ impl Connection {
                 }
                 Ok(Ok((Progress::Done, has_more))) => {
                     let end = self.done(at);
-                    // What follows was not asked for.
-                    if has_more || !self.response.keeps_alive() {
+                    // What follows was not asked for; and the end of the connection may have come with the response.
+                    if has_more || !self.response.keeps_alive() || !is_usable(socket) {
                         self.close(socket, at);
                     }
                     return ended.or(end);
@@ -259,6 +259,7 @@ impl Connection {
 
     pub(crate) fn close(&mut self, socket: &mut tcp::Socket<'_>, now: Nanos) {
         socket.abort();
-        self.state = State::Closed(now);
+        // The stack tells the server when it is polled, unless the socket has another connection by then.
+        self.state = State::Closed(now.saturating_add(Nanos::new(1)));
     }
 }

@@ -60,6 +60,7 @@ enum State {
 
 /// A response, as far as it has come.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub struct Response {
     expect: Expect,
     state: State,
@@ -279,9 +280,8 @@ impl Response {
             // An interim response; the real one follows. Nobody asked for another protocol.
             (100 | 102..=199, ..) => return Ok(State::Status),
             (101, ..) => return Err(HttpError::Malformed),
-            (204 | 304, ..) => State::Done,
+            (204 | 304, ..) | (_, false, Some(0)) => State::Done,
             (_, true, _) => State::ChunkSize,
-            (_, false, Some(0)) => State::Done,
             (_, false, Some(length)) => State::Length(length),
             (_, false, None) => State::UntilClosed,
         };

@@ -53,6 +53,12 @@ impl NetStorage {
     }
 }
 
+impl Default for NetStorage {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// The network interface and its sockets.
 pub(crate) struct Net<D> {
     device: D,
@@ -117,7 +123,11 @@ impl<D: Device> Net<D> {
     }
 
     /// Begins to open a connection; tells whether that was possible.
-    pub(crate) fn connect(&mut self, handle: SocketHandle, to: SocketAddrV4) -> bool {
+    pub(crate) fn connect(&mut self, handle: SocketHandle, to: SocketAddrV4, now: Nanos) -> bool {
+        if self.socket(handle).remote_endpoint().is_some() {
+            // The reset of the last connection is still to be sent; else the server would keep its end of it.
+            self.interface.poll_egress(instant(now), &mut self.device, &mut self.sockets);
+        }
         let port = self.next_port;
         self.next_port = self.next_port.checked_add(1).unwrap_or(FIRST_PORT);
         let socket = self.sockets.get_mut::<tcp::Socket>(handle);

@@ -64,7 +64,7 @@ impl Request {
     }
 
     /// How many bytes it has.
-    pub fn len(&self) -> usize {
+    pub fn length(&self) -> usize {
         self.start.len() + self.prompt + self.end.len()
     }
 
@@ -106,10 +106,10 @@ mod tests {
 
     fn written(request: &Request, room: usize) -> String {
         let mut bytes = Vec::new();
-        while bytes.len() < request.len() {
+        while bytes.len() < request.length() {
             let mut buffer = std::vec![0; room];
             let count = request.write(bytes.len(), &mut buffer);
-            assert_eq!(count, room.min(request.len() - bytes.len()));
+            assert_eq!(count, room.min(request.length() - bytes.len()));
             bytes.extend_from_slice(&buffer[..count]);
         }
         assert_eq!(request.write(bytes.len(), &mut [0; 8]), 0);

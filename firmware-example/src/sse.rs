@@ -84,6 +84,7 @@ const DONE: &[u8] = b"[DONE]\n";
 
 /// The data of one event, as far as it has come.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 struct Chunk {
     length: usize,
     is_done: bool,

@@ -21,6 +21,7 @@ pub struct Wire {
 
 impl Wire {
     /// A wire with nothing on it.
+    #[expect(clippy::large_stack_arrays, reason = "it is for static memory")]
     pub const fn new() -> Self {
         Self { lanes: [RefCell::new(Deque::new()), RefCell::new(Deque::new())] }
     }

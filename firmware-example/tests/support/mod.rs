@@ -99,6 +99,7 @@ pub struct Simulation {
     pub serial: Serial,
     pub session: Session,
     pub texts: Vec<String>,
+    ends: [End<'static>; 2],
     fed: usize,
     command: u32,
 }
@@ -107,14 +108,14 @@ impl Simulation {
     pub fn new(config: Config<'static>, script: Script) -> Self {
         let clock: &MockClock = Box::leak(Box::default());
         let wire: &Wire = Box::leak(Box::default());
-        let [here, there] = wire.ends();
+        let ends @ [here, there] = wire.ends();
         let serial = Serial::default();
         let app = App::new(config, Box::leak(Box::default()), here, clock, serial.clone());
         let address = Ipv4Cidr::new(SERVER, 24);
         let storage: &mut ScriptedStorage = Box::leak(Box::default());
         let peer = ScriptedPeer::new(there, address, PORT, script, storage);
         let (session, texts) = (Session::new(), Vec::new());
-        Self { clock, app, peer, serial, session, texts, fed: 0, command: 0 }
+        Self { clock, app, peer, serial, session, texts, ends, fed: 0, command: 0 }
     }
 
     /// Goes on until `done`, for `limit` of simulated time at most.
@@ -124,10 +125,10 @@ impl Simulation {
             let now = self.clock.now();
             assert!(now < end, "not done within {limit}; the device said {:?}", self.texts);
             let due = self.app.poll().min(self.peer.poll(now));
-            if due <= now {
-                self.clock.advance(Nanos::from_micros(10))
+            if due <= now || self.ends.iter().any(End::has_frame) {
+                self.clock.advance(Nanos::from_micros(10));
             } else {
-                self.clock.set(due.min(end))
+                self.clock.set(due.min(end));
             }
             let bytes = self.serial.0.borrow().from_device[self.fed..].to_vec();
             self.fed += bytes.len();
@@ -180,9 +181,11 @@ impl Simulation {
 
     /// Uploads and starts a plan, and acknowledges its ends, until the device has nothing more to say.
     pub fn carry_out<const P: usize>(&mut self, plan: &RunPlan<P>) {
+        self.session = Session::new();
         assert_eq!(self.upload("", plan), None);
         assert_eq!(self.ask(Command::Start { plan_hash: plan.content_hash() }), None);
         self.await_end();
+        self.session.check_whole().unwrap();
     }
 
     pub fn await_end(&mut self) {
@@ -198,7 +201,6 @@ impl Simulation {
             }
             simulation.app.is_over() && simulation.session.is_finished()
         });
-        self.session.check_whole().unwrap();
     }
 
     /// A phase of the last run.
