@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use super::process::{Process, rest_of_line};
 use super::{QEMU, build};
-use crate::command::{cargo, program, root, run as run_command};
+use crate::command::{cargo, output, program, root, run as run_command};
 use crate::toolchain::ensure_program;
 
 /// How long `phasemeter` may take to write its report after the firmware's line has ended.
@@ -67,7 +67,7 @@ pub(super) fn run(plan: &Path, json: bool, features: &str) -> Result<ExitCode> {
         }
     })?;
     if json {
-        run_command(program(&phasemeter).args(["report", "--json"]).arg(&out))?;
+        println!("{}", output(program(&phasemeter).args(["report", "--json"]).arg(&out))?);
     }
     let shown = directory.strip_prefix(root()).unwrap_or(&directory);
     eprintln!("run and server.jsonl are in {}", shown.display());
