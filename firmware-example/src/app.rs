@@ -251,6 +251,7 @@ where
                 (Step::WaitUntil(due), _) => {
                     // The load goes on, whatever the line does.
                     self.line_took = now;
+                    self.open_connections(now);
                     break due.min(self.reporter.next_due());
                 }
                 (Step::PhaseEnded, _) => {
@@ -295,34 +296,35 @@ where
     /// Opens the connections that the phase begins with, and tells whether the wait for them is over: a request should
     /// not be late because its connection is new.
     fn is_warm(&mut self, now: Nanos) -> bool {
-        let Some(phase) = self.runner.phase_plan() else { return true };
+        self.open_connections(now);
+        let is_waited_for = self.connections.iter().any(Connection::is_opening);
+        !is_waited_for || now >= self.warm_until || self.runner.is_cancelled()
+    }
+
+    /// Opens what is closed of the connections that the phase can use. The next request meets a server that refuses,
+    /// and is counted.
+    fn open_connections(&mut self, now: Nanos) {
+        let Some(phase) = self.runner.phase_plan() else { return };
         let wanted = match phase.arrival {
-            Arrival::ClosedLoop { concurrency } => usize::from(concurrency.max(1)).min(CONNECTIONS),
+            Arrival::ClosedLoop { concurrency } => usize::from(concurrency.max(1)),
             _ => CONNECTIONS,
         };
         let Self { connections, net, target, .. } = self;
-        let mut open = 0;
-        let mut has_failed = false;
-        for connection in connections.iter_mut().take(wanted) {
-            if connection.can_open(now) {
-                connection.opening(net.connect(connection.handle, *target, now), now);
-            }
-            open += usize::from(connection.is_idle());
-            has_failed |= !connection.is_idle() && !connection.is_opening();
+        for connection in connections.iter_mut().take(wanted).filter(|connection| connection.can_open(now)) {
+            connection.opening(net.connect(connection.handle, *target, now), now);
         }
-        // The first request meets a server that refuses, and is counted.
-        open == wanted || has_failed || now >= self.warm_until || self.runner.is_cancelled()
     }
 
     fn free_connection(&self, now: Nanos) -> Option<usize> {
-        let idle = self.connections.iter().position(Connection::is_idle);
-        idle.or_else(|| self.connections.iter().position(|connection| connection.can_open(now)))
+        let first = |is: &dyn Fn(&Connection) -> bool| self.connections.iter().position(is);
+        let soon = || first(&Connection::is_opening).or_else(|| first(&|connection| connection.can_open(now)));
+        first(&Connection::is_idle).or_else(soon)
     }
 
     fn send(&mut self, place: usize, ticket: Ticket, now: Nanos) {
         let Self { connections, net, target, expect, .. } = self;
         let Some(connection) = connections.get_mut(place) else { return };
-        if !connection.is_idle() {
+        if connection.can_open(now) {
             connection.opening(net.connect(connection.handle, *target, now), now);
         }
         connection.take(ticket, *expect);

@@ -19,6 +19,9 @@ use crate::request::Request;
 /// How long a connection that could not be opened is left alone: a server that refuses would else be asked without end.
 const RETRY_AFTER: Nanos = Nanos::from_millis(10);
 
+/// How long a server may say nothing while a response is due.
+const SILENCE: Nanos = Nanos::from_secs(60);
+
 /// How long the end of an answered response may take to arrive for the connection to be used again.
 const DRAIN_WITHIN: Nanos = Nanos::from_millis(50);
 
@@ -32,6 +35,8 @@ pub(crate) enum Failure {
     Status,
     /// The connection ended before the response did.
     Broken,
+    /// The server said nothing for a minute.
+    TimedOut,
     /// The response made no sense.
     Malformed,
 }
@@ -84,30 +89,34 @@ pub(crate) struct Connection {
     /// How much of the request was written.
     written: usize,
     response: Response,
+    /// When the server last said something, or was asked.
+    heard_at: Nanos,
 }
 
 impl Connection {
     pub(crate) const fn new(handle: SocketHandle) -> Self {
         let response = Response::new(Expect::Plain);
-        Self { handle, state: State::Closed(Nanos::ZERO), ticket: None, written: 0, response }
+        Self { handle, state: State::Closed(Nanos::ZERO), ticket: None, written: 0, response, heard_at: Nanos::ZERO }
     }
 
     pub(crate) fn is_idle(&self) -> bool {
         self.state == State::Idle
     }
 
+    /// Whether it is being opened, and for no request yet.
     pub(crate) fn is_opening(&self) -> bool {
-        self.state == State::Opening
+        self.state == State::Opening && self.ticket.is_none()
     }
 
     pub(crate) fn can_open(&self, now: Nanos) -> bool {
         matches!(self.state, State::Closed(not_before) if not_before <= now)
     }
 
-    /// When a connection that is closed or draining has something to do.
+    /// When it has something to do, if nothing comes.
     pub(crate) fn next_due(&self) -> Nanos {
         match self.state {
             State::Closed(at) | State::Draining(at) => at,
+            State::Busy => self.heard_at.saturating_add(SILENCE),
             _ => Nanos::MAX,
         }
     }
@@ -143,6 +152,8 @@ impl Connection {
         match self.state {
             State::Closed(_) => self.ended(now, Err(Failure::Connect)),
             State::Opening if socket.may_send() => {
+                // The stack's own time-out also ends connections that only wait: for a first token, or a request.
+                socket.set_timeout(None);
                 self.state = State::Idle;
                 self.start(socket, request, clock)
             }
@@ -175,7 +186,8 @@ impl Connection {
     ) -> Option<Ended> {
         if let Some(ticket) = &mut self.ticket {
             self.state = State::Busy;
-            ticket.mark_sent(clock.now());
+            self.heard_at = clock.now();
+            ticket.mark_sent(self.heard_at);
             self.write(socket, request);
         }
         None
@@ -200,6 +212,7 @@ impl Connection {
         let mut at = None;
         while socket.can_recv() {
             let at = *at.get_or_insert_with(|| clock.now());
+            self.heard_at = at;
             let fed = socket.recv(|bytes| match self.response.feed(bytes) {
                 Ok((used, progress)) => (used, Ok((progress, used < bytes.len()))),
                 Err(error) => (bytes.len(), Err(error)),
@@ -240,8 +253,9 @@ impl Connection {
             self.close(socket, now);
             return ended.or_else(|| self.ended(at.unwrap_or(now), result));
         }
-        if matches!(self.state, State::Draining(until) if now >= until) {
+        if ended.is_none() && now >= self.next_due() {
             self.close(socket, now);
+            return self.ended(now, Err(Failure::TimedOut));
         }
         ended
     }
@@ -259,7 +273,6 @@ impl Connection {
 
     pub(crate) fn close(&mut self, socket: &mut tcp::Socket<'_>, now: Nanos) {
         socket.abort();
-        // The stack tells the server when it is polled, unless the socket has another connection by then.
-        self.state = State::Closed(now.saturating_add(Nanos::new(1)));
+        self.state = State::Closed(now);
     }
 }

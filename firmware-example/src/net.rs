@@ -17,8 +17,8 @@ pub const CONNECTIONS: usize = 8;
 const RECEIVE: usize = 1_152;
 const TRANSMIT: usize = 512;
 
-/// How long the server may leave anything unacknowledged, the opening of a connection included.
-const SILENCE: Duration = Duration::from_secs(5);
+/// How long a connection may take to open.
+const OPEN_WITHIN: Duration = Duration::from_secs(5);
 
 /// Ports that are free for outgoing connections (RFC 6335).
 const FIRST_PORT: u16 = 49_152;
@@ -98,7 +98,6 @@ impl<D: Device> Net<D> {
             // Delays of the stack's own making would be measured as the server's.
             socket.set_nagle_enabled(false);
             socket.set_ack_delay(None);
-            socket.set_timeout(Some(SILENCE));
             sockets.add(socket)
         });
         #[expect(clippy::cast_possible_truncation, reason = "any part of the seed will do")]
@@ -131,6 +130,7 @@ impl<D: Device> Net<D> {
         let port = self.next_port;
         self.next_port = self.next_port.checked_add(1).unwrap_or(FIRST_PORT);
         let socket = self.sockets.get_mut::<tcp::Socket>(handle);
+        socket.set_timeout(Some(OPEN_WITHIN));
         socket.connect(self.interface.context(), (*to.ip(), to.port()), port).is_ok()
     }
 

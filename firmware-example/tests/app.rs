@@ -84,10 +84,10 @@ fn an_open_loop_keeps_its_rate() {
 #[test]
 fn faults_are_counted_and_the_next_request_succeeds() {
     for (fault, errors, text) in [
-        (Fault::Reset, true, "failed: 0 not connected, 0 bad status, 10 broken, 0 malformed"),
-        (Fault::Truncate, true, "failed: 0 not connected, 0 bad status, 10 broken, 0 malformed"),
-        (Fault::Status500, true, "failed: 0 not connected, 10 bad status, 0 broken, 0 malformed"),
-        (Fault::Garbage, true, "failed: 0 not connected, 0 bad status, 0 broken, 10 malformed"),
+        (Fault::Reset, true, "failed: 0 not connected, 0 bad status, 10 broken, 0 timed out, 0 malformed"),
+        (Fault::Truncate, true, "failed: 0 not connected, 0 bad status, 10 broken, 0 timed out, 0 malformed"),
+        (Fault::Status500, true, "failed: 0 not connected, 10 bad status, 0 broken, 0 timed out, 0 malformed"),
+        (Fault::Garbage, true, "failed: 0 not connected, 0 bad status, 0 broken, 0 timed out, 10 malformed"),
         (Fault::Close, false, ""),
     ] {
         for workload in [get(), CHAT] {
@@ -124,6 +124,26 @@ fn the_server_is_told_which_connections_are_given_up() {
     let mut simulation = simulation(|n| if n % 4 == 1 { Fault::Truncate } else { Fault::None });
     simulation.carry_out(&plan(&[(get(), ONE, Stop::requests(80))]));
     assert_eq!(counts(&simulation, 0), PhaseCounts { sent: 80, completed: 80, errors: 20, ..PhaseCounts::default() });
+}
+
+#[test]
+fn a_server_that_falls_silent_does_not_hold_a_closed_loop() {
+    let mut simulation = simulation(|n| if n < 2 { Fault::Stall } else { Fault::None });
+    simulation.carry_out(&plan(&[(get(), ONE, Stop::requests(10))]));
+    let expected = PhaseCounts { sent: 10, completed: 10, errors: 2, ..PhaseCounts::default() };
+    assert_eq!(counts(&simulation, 0), expected);
+    let stats = simulation.phase(0).stats.unwrap();
+    let took = stats.completed_at.unwrap().since(stats.started_at.unwrap());
+    assert_eq!(took.get() / 1_000_000_000, 2 * 60, "{took}");
+}
+
+#[test]
+fn connections_that_the_server_closes_are_open_again_before_they_are_needed() {
+    let mut simulation = simulation(|_| Fault::Close);
+    let constant = Arrival::Constant { rate: Rate::per_second(100) };
+    simulation.carry_out(&plan(&[(get(), constant, Stop::requests(100))]));
+    assert_eq!(counts(&simulation, 0), PhaseCounts { sent: 100, completed: 100, ..PhaseCounts::default() });
+    assert!(extremes(&simulation, 0, Metric::ScheduleLag).1 <= 50_000);
 }
 
 #[test]
@@ -299,4 +319,14 @@ fn garbage_on_the_serial_line_does_no_harm() {
     }
     simulation.carry_out(&plan(&[(Workload::get("/a").unwrap(), ONE, Stop::requests(10))]));
     assert_eq!(counts(&simulation, 0).completed, 10);
+}
+
+#[test]
+fn a_slow_first_token_and_a_long_pause_do_no_harm() {
+    let script = Script { first_token: Nanos::from_secs(50), ..SCRIPT };
+    let mut simulation = Simulation::new(config(), script);
+    let rare = Arrival::Constant { rate: Rate::per_kilosecond(5) };
+    simulation.carry_out(&plan(&[(CHAT, ONE, Stop::requests(2)), (get(), rare, Stop::requests(3))]));
+    assert_eq!(counts(&simulation, 0), PhaseCounts { sent: 2, completed: 2, ..PhaseCounts::default() });
+    assert_eq!(counts(&simulation, 1), PhaseCounts { sent: 3, completed: 3, ..PhaseCounts::default() });
 }

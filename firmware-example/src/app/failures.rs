@@ -11,6 +11,7 @@ pub(super) struct Failures {
     connect: u32,
     status: u32,
     broken: u32,
+    timed_out: u32,
     malformed: u32,
 }
 
@@ -20,6 +21,7 @@ impl Failures {
             Failure::Connect => &mut self.connect,
             Failure::Status => &mut self.status,
             Failure::Broken => &mut self.broken,
+            Failure::TimedOut => &mut self.timed_out,
             Failure::Malformed => &mut self.malformed,
         };
         *counter = counter.saturating_add(1);
@@ -28,7 +30,11 @@ impl Failures {
 
 impl fmt::Display for Failures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { connect, status, broken, malformed } = self;
-        write!(f, "failed: {connect} not connected, {status} bad status, {broken} broken, {malformed} malformed")
+        let Self { connect, status, broken, timed_out, malformed } = self;
+        write!(
+            f,
+            "failed: {connect} not connected, {status} bad status, {broken} broken, {timed_out} timed out, \
+             {malformed} malformed"
+        )
     }
 }
