@@ -126,7 +126,7 @@ impl Connection {
 
     /// Gives up what it carries. The server sees a reset.
     pub(crate) fn abort(&mut self, socket: &mut tcp::Socket<'_>, now: Nanos) -> Option<Ticket> {
-        if self.ticket.is_some() || !matches!(self.state, State::Idle) {
+        if self.ticket.is_some() {
             self.close(socket, now);
         }
         self.ticket.take()

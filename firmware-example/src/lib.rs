@@ -12,5 +12,6 @@ pub mod plan;
 pub mod net;
 mod connection;
 pub mod app;
+pub mod parameters;
 pub mod wire;
 pub mod scripted;

@@ -1,5 +1,4 @@
 use std::format;
-use std::string::String;
 use std::vec;
 use std::vec::Vec;
 
@@ -154,7 +153,8 @@ fn every_cut_off_response_is_truncated() {
 const TOKEN: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
 
 fn stream(kind: &str, events: &[&str]) -> String {
-    let chunks: String = events.iter().map(|event| format!("{:x}\r\n{event}\r\n", event.len())).collect();
+    let chunks: Vec<_> = events.iter().map(|event| format!("{:x}\r\n{event}\r\n", event.len())).collect();
+    let chunks = chunks.concat();
     format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n")
 }
 

@@ -1,5 +1,5 @@
 //! The application on the host: a clock that the test moves, a wire in memory, and a serial line that is two buffers.
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -14,7 +14,7 @@ use phasemeter_core::telemetry::{
     COMMAND_VERSION, Command, CommandEnvelope, Identity, Job, MAX_ENCODED, MAX_PART, encode_command,
 };
 use phasemeter_core::time::{MockClock, Nanos};
-use phasemeter_firmware::app::{App, Config, Metering, Storage};
+use phasemeter_firmware::app::{App, Config, Metering};
 use phasemeter_firmware::net::Place;
 use phasemeter_firmware::scripted::{Script, ScriptedPeer, ScriptedStorage};
 use phasemeter_firmware::wire::{End, Wire};
