@@ -70,6 +70,8 @@ pub struct Response {
     head: u32,
     status: u16,
     keep_alive: bool,
+    /// Outweighs whatever speaks for keeping the connection.
+    says_close: bool,
     is_chunked: bool,
     is_stream: bool,
     length: Option<u64>,
@@ -88,6 +90,7 @@ impl Response {
             head: 0,
             status: 0,
             keep_alive: false,
+            says_close: false,
             is_chunked: false,
             is_stream: false,
             length: None,
@@ -103,7 +106,7 @@ impl Response {
 
     /// Whether the connection can take another request once the response has ended.
     pub const fn keeps_alive(&self) -> bool {
-        self.keep_alive
+        self.keep_alive && !self.says_close
     }
 
     /// Takes bytes up to the next thing worth telling; gives how many it took, and what that is.
@@ -210,6 +213,8 @@ impl Response {
                 Some(field) => self.field(field)?,
                 None => long_field(start())?,
             },
+            // Of a long line, the size is known if it ends before an extension.
+            State::ChunkSize if whole.is_none() && !start().contains(&b';') => return Err(HttpError::Malformed),
             State::ChunkSize => match chunk_size(start())? {
                 0 => State::Trailers,
                 size => State::Chunk(size),
@@ -236,7 +241,7 @@ impl Response {
             return Err(HttpError::Malformed);
         }
         self.keep_alive = *minor > b'0';
-        (self.is_chunked, self.is_stream, self.length) = (false, false, None);
+        (self.says_close, self.is_chunked, self.is_stream, self.length) = (false, false, false, None);
         Ok(State::Fields)
     }
 
@@ -247,6 +252,10 @@ impl Response {
         }
         let colon = line.iter().position(|byte| *byte == b':').ok_or(HttpError::Malformed)?;
         let (name, value) = line.split_at_checked(colon).unwrap_or_default();
+        if name.is_empty() || name.iter().any(u8::is_ascii_whitespace) {
+            // What else reads this response may take it for another field, or for none.
+            return Err(HttpError::Malformed);
+        }
         let value = value.get(1..).unwrap_or_default().trim_ascii();
         if name.eq_ignore_ascii_case(b"content-length") {
             let length = decimal(value).ok_or(HttpError::Malformed)?;
@@ -261,11 +270,8 @@ impl Response {
             self.is_chunked = true;
         } else if name.eq_ignore_ascii_case(b"connection") {
             for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-                if option.eq_ignore_ascii_case(b"close") {
-                    self.keep_alive = false;
-                } else if option.eq_ignore_ascii_case(b"keep-alive") {
-                    self.keep_alive = true;
-                }
+                self.says_close |= option.eq_ignore_ascii_case(b"close");
+                self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
             }
         } else if name.eq_ignore_ascii_case(b"content-type") {
             const STREAM: &[u8] = b"text/event-stream";
@@ -295,7 +301,7 @@ impl Response {
 /// A field that is too long to be looked at may be passed over, if it is not about the body's framing.
 fn long_field(start: &[u8]) -> Result<State, HttpError> {
     let is = |name: &[u8]| start.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-    if is(b"content-length:") || is(b"transfer-encoding:") { Err(HttpError::Malformed) } else { Ok(State::Fields) }
+    if is(b"content-length") || is(b"transfer-encoding") { Err(HttpError::Malformed) } else { Ok(State::Fields) }
 }
 
 fn decimal(digits: &[u8]) -> Option<u64> {

@@ -1,7 +1,7 @@
 //! Tokens in a `text/event-stream` (WHATWG, "Server-sent events"), found in fixed memory however the stream is cut.
 //!
 //! No event is kept. Its data is looked at byte by byte: a chunk of a chat is a JSON object with `choices`, and holds a
-//! token if one of them has a `content` (or, of reasoning models, a `reasoning_content`) that is not empty.
+//! token if the `delta` of one of them has a `content` (or, of reasoning models, a `reasoning_content`) that is not empty.
 
 /// What a stream of events has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +69,9 @@ impl SseParser {
 
     fn end_line(&mut self) -> Result<Option<Event>, NotAChunk> {
         let is_blank = self.place == Place::Field(0);
-        if matches!(self.place, Place::Value | Place::Data) {
+        // A field without a colon has an empty value.
+        let has_no_colon = self.place == Place::Field(FIELD.len() - 1);
+        if has_no_colon || matches!(self.place, Place::Value | Place::Data) {
             // The lines of an event's data are joined by this.
             self.event.push(b'\n');
         }
@@ -98,6 +100,10 @@ struct Chunk {
     /// What the string that ended last turns out to be.
     after: After,
     has_choices: bool,
+    /// The last key of the object itself was `choices`,
+    in_choices: bool,
+    /// and that of a choice `delta`.
+    in_delta: bool,
     has_token: bool,
     is_broken: bool,
 }
@@ -125,6 +131,8 @@ impl Chunk {
             key_length: 0,
             after: After::Nothing,
             has_choices: false,
+            in_choices: false,
+            in_delta: false,
             has_token: false,
             is_broken: false,
         }
@@ -182,11 +190,19 @@ impl Chunk {
         }
     }
 
-    /// The key before a colon.
+    /// The key before a colon. Only `choices[i].delta.content` counts: what a chunk quotes may have a `content` too.
     fn key_found(&mut self) -> After {
-        match self.key.get(..self.key_length) {
-            Some(b"content" | b"reasoning_content") => return After::ContentKey,
-            Some(b"choices") if self.depth == 1 => self.has_choices = true,
+        // One that is too long is none of interest.
+        let key = self.key.get(..self.key_length).unwrap_or_default();
+        match self.depth {
+            1 => {
+                self.in_choices = key == b"choices";
+                self.has_choices |= self.in_choices;
+            }
+            3 => self.in_delta = key == b"delta",
+            4 if self.in_choices && self.in_delta && matches!(key, b"content" | b"reasoning_content") => {
+                return After::ContentKey;
+            }
             _ => {}
         }
         After::Nothing
@@ -210,6 +226,7 @@ mod tests {
     use std::vec::Vec;
 
     use proptest::prelude::*;
+    use serde_json::Value;
 
     use super::*;
 
@@ -228,12 +245,26 @@ mod tests {
     }
 
     #[test]
-    fn text_is_not_taken_for_keys() {
-        for text in [r#""\"content\":\"x\"""#, r#"["content","x"]"#, r#"{"contents":"x"}"#, r#"{"\u0063content":"x"}"#]
-        {
-            let event = std::format!("data: {{\"choices\":{text}}}\n\n");
-            assert_eq!(events(event.as_bytes()), [], "{text}");
+    fn only_the_content_of_a_delta_is_a_token() {
+        for choices in [
+            r#"[{"delta":"\"content\":\"x\""}]"#,
+            r#"[{"delta":["content","x"]}]"#,
+            r#"[{"delta":{"contents":"x"}}]"#,
+            r#"[{"delta":{"\u0063content":"x"}}]"#,
+            r#"[{"delta":{"annotations":[{"url_citation":{"content":"x"}}]}}]"#,
+            r#"[{"delta":{},"logprobs":{"content":[{"token":"x"}]}}]"#,
+            r#"[{"delta":{},"message":{"content":"x"}}]"#,
+            r#"[],"sources":[{"delta":{"content":"x"}}]"#,
+        ] {
+            let event = std::format!("data: {{\"choices\":{choices}}}\n\n");
+            assert_eq!(events(event.as_bytes()), [], "{choices}");
         }
+    }
+
+    #[test]
+    fn a_field_without_a_colon_is_an_empty_one() {
+        assert_eq!(events(b"data\n\ndata: {\"choices\":[\ndata\ndata: ]}\n\n"), [Err(NotAChunk)]);
+        assert_eq!(events(b"dat\n\ndatum\n\ndata2\n\n"), []);
     }
 
     #[test]
@@ -255,7 +286,67 @@ mod tests {
         }
     }
 
+    /// Words that matter to the scanner, in places where they may or may not.
+    fn word() -> impl Strategy<Value = std::string::String> {
+        prop_oneof![
+            "choices|delta|content|reasoning_content|role".prop_map(Into::into),
+            Just(r#""content":"x""#.into()),
+            "[\"\\\\{}\\[\\]:,a\u{e9}\n]{0,6}".prop_map(Into::into),
+        ]
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![Just(Value::Null), any::<i32>().prop_map(Into::into), word().prop_map(Value::String)];
+        leaf.prop_recursive(5, 40, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
+                proptest::collection::vec((word(), inner), 0..4)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn with(value: Value, key: &str, field: Value) -> Value {
+        let mut object = match value {
+            Value::Object(object) => object,
+            _ => serde_json::Map::new(),
+        };
+        object.insert(key.into(), field);
+        Value::Object(object)
+    }
+
+    fn has_content(choice: &Value) -> bool {
+        ["content", "reasoning_content"].iter().any(|key| choice["delta"][key].as_str().is_some_and(|text| text != ""))
+    }
+
     proptest! {
+        #[test]
+        fn a_whole_parser_finds_the_same_tokens(
+            chunk in json(),
+            choices in proptest::collection::vec((json(), json(), proptest::option::of(word())), 0..3),
+            pretty: bool,
+        ) {
+            let choices: Vec<Value> = choices
+                .into_iter()
+                .map(|(choice, delta, content)| {
+                    let delta = content.into_iter().fold(delta, |delta, text| with(delta, "content", text.into()));
+                    with(choice, "delta", delta)
+                })
+                .collect();
+            let expected = choices.iter().any(has_content).then_some(Ok(Event::Token));
+            let chunk = with(chunk, "choices", choices.into());
+            let text = if pretty { serde_json::to_string_pretty(&chunk) } else { serde_json::to_string(&chunk) }.unwrap();
+            let event: std::string::String = text.lines().map(|line| std::format!("data: {line}\n")).collect();
+            prop_assert_eq!(events(std::format!("{event}\n").as_bytes()), Vec::from_iter(expected), "{}", text);
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_harm(bytes: Vec<u8>) {
+            prop_assert!(events(&bytes).len() <= bytes.len());
+            let chunk = [&b"data:{\"choices\":[{\"delta\":{\"content\":"[..], &bytes, b"\n\n"].concat();
+            prop_assert!(events(&chunk).len() <= chunk.len());
+        }
+
         #[test]
         fn any_content_is_a_token_unless_empty(content: std::string::String, role: std::string::String) {
             let chunk = serde_json::json!({"choices": [{"delta": {"role": role, "content": content}}]});

@@ -77,6 +77,9 @@ fn the_framings_of_a_body() {
     }
     let long = format!("HTTP/1.1 200 OK\r\nSet-Cookie: {}\r\nContent-Length: 1\r\n\r\nx", "y".repeat(500));
     assert_eq!(plain(&long), keep(&long));
+    let extension = "y".repeat(500);
+    let long = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;{extension}\r\na\r\n0\r\n\r\n");
+    assert_eq!(plain(&long), keep(&long));
     let with_more = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxHTTP/1.1 200";
     assert_eq!(plain(with_more), Ok((with_more.len() - 12, true, true)));
 }
@@ -87,6 +90,7 @@ fn connections_that_end_with_the_response() {
         "HTTP/1.1 200 OK\r\n\r\nuntil closed",
         "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx",
         "HTTP/1.1 200 OK\r\nConnection: x, close\r\nContent-Length: 1\r\n\r\nx",
+        "HTTP/1.1 200 OK\r\nConnection: close, keep-alive\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\nx",
     ] {
         assert_eq!(plain(bytes), Ok((bytes.len(), true, false)), "{bytes}");
     }
@@ -109,6 +113,8 @@ fn what_is_malformed_is_refused() {
         "HTTP/1.1 999 OK\r\n\r\n",
         "HTTP/1.1 101 Switching\r\n\r\n",
         "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n: no name\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length : 1\r\n\r\nx",
         "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n",
@@ -122,6 +128,11 @@ fn what_is_malformed_is_refused() {
     }
     let long = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: {}\r\n\r\n", "y".repeat(500));
     assert_eq!(plain(&long), Err(HttpError::Malformed));
+    let zeros = "0".repeat(MAX_LINE);
+    for size in [zeros.clone() + "1", zeros + "1;x"] {
+        let bytes = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{size}\r\na\r\n0\r\n\r\n");
+        assert_eq!(plain(&bytes), Err(HttpError::Malformed), "{size}");
+    }
     let endless = "HTTP/1.1 200 OK\r\n".to_owned() + &"X: y\r\n".repeat(4000);
     assert_eq!(read(Expect::Plain, [endless.as_bytes()]).end, Err(HttpError::Malformed));
 }
