@@ -316,7 +316,9 @@ mod tests {
     }
 
     fn has_content(choice: &Value) -> bool {
-        ["content", "reasoning_content"].iter().any(|key| choice["delta"][key].as_str().is_some_and(|text| text != ""))
+        ["content", "reasoning_content"]
+            .iter()
+            .any(|key| choice["delta"][key].as_str().is_some_and(|text| !text.is_empty()))
     }
 
     proptest! {
@@ -336,8 +338,9 @@ mod tests {
             let expected = choices.iter().any(has_content).then_some(Ok(Event::Token));
             let chunk = with(chunk, "choices", choices.into());
             let text = if pretty { serde_json::to_string_pretty(&chunk) } else { serde_json::to_string(&chunk) }.unwrap();
-            let event: std::string::String = text.lines().map(|line| std::format!("data: {line}\n")).collect();
-            prop_assert_eq!(events(std::format!("{event}\n").as_bytes()), Vec::from_iter(expected), "{}", text);
+            // The lines of the data are joined again.
+            let event = text.replace('\n', "\ndata: ");
+            prop_assert_eq!(events(std::format!("data: {event}\n\n").as_bytes()), Vec::from_iter(expected), "{}", text);
         }
 
         #[test]
