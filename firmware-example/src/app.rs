@@ -198,7 +198,7 @@ where
         let has_heard = self.hear(now);
         self.poll_connections(now);
         let due = match self.state {
-            State::Running => self.run(now),
+            State::Running => self.run(),
             State::Idle | State::Over => self.wait(now),
         };
         self.reporter.answer(now, self.control, self.queue);
@@ -231,9 +231,12 @@ where
     }
 
     /// While there is a run: sends what is due, and tells when there is more to do.
-    fn run(&mut self, now: Nanos) -> Nanos {
+    fn run(&mut self) -> Nanos {
         let mut sent = false;
+        let mut now;
         let due = loop {
+            // What came before took its time, which is not to be taken for lateness.
+            now = self.clock.now();
             if self.runner.meter().stats().state == PhaseState::Created && !self.is_warm(now) {
                 self.report(now);
                 break now.saturating_add(IDLE);
@@ -390,10 +393,11 @@ where
                 self.begin_boot();
                 self.reporter.identify();
             }
-            Asked::Start { target, plan } => match self.resolve(&target) {
-                Some(target) if self.start(now, plan, target) => self.reporter.expect_acknowledgement(),
-                Some(_) => self.control.refuse(Refusal::CannotRun),
-                None => self.control.refuse(Refusal::BadTarget),
+            Asked::Start { target, plan } => match (self.resolve(&target), unknown_phase(&plan)) {
+                (_, Some(index)) => self.control.refuse(Refusal::BadPhase(index)),
+                (None, _) => self.control.refuse(Refusal::BadTarget),
+                (Some(target), _) if self.start(now, plan, target) => self.reporter.expect_acknowledgement(),
+                _ => self.control.refuse(Refusal::CannotRun),
             },
             Asked::Stop if self.state == State::Running => self.runner.cancel(now),
             Asked::Acknowledge(phase) => self.reporter.acknowledge(phase),
@@ -474,6 +478,12 @@ where
             _ => Written::Busy,
         }
     }
+}
+
+/// The first phase whose requests cannot be made.
+fn unknown_phase(plan: &RunPlan<MAX_PHASES>) -> Option<u16> {
+    let is_known = |workload: &Workload| Request::new(workload, "").is_some();
+    (0..).zip(plan.phases()).find(|(_, phase)| !is_known(&phase.workload)).map(|(index, _)| index)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ const FEATURES: [&str; 3] = ["mps2", "semihosting", "semihosting,defmt"];
 ///
 /// # Errors
 /// At the first step that fails.
-pub(super) fn run() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     ensure_component("fmt", "rustfmt")?;
     run_command(cargo().args(["fmt", "--manifest-path", MANIFEST, "--check"]))?;
     lint()?;
