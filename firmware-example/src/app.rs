@@ -243,21 +243,21 @@ where
             }
             let place = self.free_connection(now);
             let step = self.runner.poll(now, place.is_some());
+            if let (Step::Send(ticket), Some(place)) = (step, place) {
+                // Before anything is said: a report takes its time.
+                self.send(place, ticket, now);
+                sent = true;
+            }
             self.report(now);
-            match (step, place) {
-                (Step::Send(ticket), Some(place)) => {
-                    sent = true;
-                    self.send(place, ticket, now);
-                }
-                // Not asked for.
-                (Step::Send(ticket), None) => self.finish(&ticket, now, Outcome::Cancelled),
-                (Step::WaitUntil(due), _) => {
+            match step {
+                Step::Send(_) => {}
+                Step::WaitUntil(due) => {
                     // The load goes on, whatever the line does.
                     self.line_took = now;
                     self.open_connections(now);
                     break due.min(self.reporter.next_due());
                 }
-                (Step::PhaseEnded, _) => {
+                Step::PhaseEnded => {
                     self.give_up(now);
                     if !self.reporter.is_phase_reported() && !self.is_line_stuck(now) {
                         break now.saturating_add(LINE_RETRY);
@@ -265,7 +265,7 @@ where
                     self.runner.next_phase();
                     self.begin_phase(now);
                 }
-                (Step::Finished, _) => {
+                Step::Finished => {
                     if self.reporter.is_run_reported() || self.is_line_stuck(now) {
                         self.state = State::Over;
                         self.control.set_busy(false);
