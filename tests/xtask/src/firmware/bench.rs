@@ -23,6 +23,8 @@ const ICOUNT: [&str; 2] = ["-icount", "shift=6,sleep=off"];
 const NANOS_PER_INSTRUCTION: f64 = 64.0;
 
 const AT_ONCE: [&str; 2] = ["--latency", "0ms"];
+/// The image stops at the first word of semihosting unless QEMU offers it.
+const ON: [&str; 1] = ["metering=on"];
 
 fn get(arrival: &str, stop: &str) -> String {
     let phase = |kind: &str, stop: &str| {
@@ -87,7 +89,7 @@ pub(super) fn run() -> Result<()> {
         println!("  {connections} connections: on {on:.0}, off {off:.0}: {:+.1} %", 100.0 * (on - off) / off);
     }
 
-    let (phase, _) = bench.run(&get("constant: {rate: 1000}", "duration: 20s"), &AT_ONCE, &[], &[])?;
+    let (phase, _) = bench.run(&get("constant: {rate: 1000}", "duration: 20s"), &AT_ONCE, &ON, &[])?;
     let rate = number(&phase, "/counts/sent")? / 20.0;
     let lag = |percentile: &str| number(&phase, &format!("/metrics/schedule_lag/percentiles/{percentile}/value"));
     println!(
@@ -98,7 +100,7 @@ pub(super) fn run() -> Result<()> {
 
     for millis in [10_u32, 50] {
         let plan = get("closed_loop: {concurrency: 1}", "duration: 6s");
-        let (phase, directory) = bench.run(&plan, &["--latency", &format!("{millis}ms")], &[], &[])?;
+        let (phase, directory) = bench.run(&plan, &["--latency", &format!("{millis}ms")], &ON, &[])?;
         let mut truth = Vec::new();
         for line in read(&directory.join("server.jsonl"))?.lines() {
             truth.push(number(&serde_json::from_str(line)?, "/total_ms")?);
