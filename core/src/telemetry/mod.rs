@@ -137,6 +137,7 @@
 //! id of its own.
 
 mod frame;
+mod checksum;
 mod deframe;
 mod decode;
 mod encode;

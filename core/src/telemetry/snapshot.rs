@@ -5,6 +5,7 @@ use super::reporter::Line;
 use crate::histogram::HistogramView;
 use crate::histogram::counts::CountWriter;
 use crate::meter::{Metric, changed_block};
+use crate::wire::{Writer, zigzag};
 
 /// Room for counts in a frame: the payload less the envelope (1 + 5 + 10 + 1 bytes) and the fields of [`Buckets`]
 /// (3 + 1 + 1 + 2).
@@ -113,8 +114,10 @@ fn write_runs(histogram: &HistogramView, pending: u32, next: i32, out: &mut [u8]
             return (used, Some(index));
         }
         let tokens = used + MAX_RUN_HEADER;
-        let header = out.get_mut(used..tokens).and_then(|gap| postcard::to_slice(&(start, length), gap).ok());
-        let Some(header) = header.map(|header| header.len()) else { return (used, Some(start)) };
+        let mut header = Writer::new(out.get_mut(used..tokens).unwrap_or_default());
+        header.varint(zigzag(start.into()));
+        header.varint(length.into());
+        let header = MAX_RUN_HEADER - header.room();
         // Not with `copy_within`: it has panics that the compiler cannot see are out of reach.
         for (from, to) in (tokens..tokens + written).zip(used + header..) {
             let token = out.get(from).copied().unwrap_or_default();

@@ -129,13 +129,7 @@ pub fn run() {
 
 /// Who a device may be.
 pub fn identity() -> Identity<'static> {
-    Identity {
-        device_id: text(),
-        boot_id: unknown(),
-        firmware: text(),
-        firmware_version: text(),
-        clock_hz: unknown(),
-    }
+    Identity { device_id: text(), boot_id: unknown(), firmware: text(), firmware_version: text(), clock_hz: unknown() }
 }
 
 /// Text of unknown length and content.

@@ -46,12 +46,7 @@ fn main() -> ! {
     }
 }
 
-fn obey(
-    request: Request<8>,
-    runner: &mut Runner<512, 8>,
-    reporter: &mut Reporter<'_>,
-    control: &mut Control<1024>,
-) {
+fn obey(request: Request<8>, runner: &mut Runner<512, 8>, reporter: &mut Reporter<'_>, control: &mut Control<1024>) {
     match request {
         Request::Start { target, plan } => {
             black_box(target);
