@@ -89,7 +89,7 @@ impl<const N: usize, const P: usize, H: PhaseHook> Runner<N, P, H> {
             index: 0,
             meter: Meter::new(0, PhaseKind::Warmup),
             schedule: Schedule::IDLE,
-            next_progress: Nanos::MAX,
+            next_progress: Nanos::ZERO,
             cancelled: false,
             finished: false,
         }

@@ -1,7 +1,7 @@
 //! What a host says to a device, as types. Field order is the wire's order.
 
 use heapless::String;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::decode::{DecodeError, open};
 use super::encode::{EncodeError, seal};

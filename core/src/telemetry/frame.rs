@@ -259,9 +259,10 @@ impl fmt::Display for Refusal {
 impl core::error::Error for Refusal {}
 
 /// An [`Answer`] as it goes over the line: plain numbers, which cost less code than an enum.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-struct AnswerFields {
-    command: u32,
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(super) struct AnswerFields {
+    pub(super) command: u32,
     plan_hash: u64,
     reason: u8,
     detail: u16,
