@@ -11,6 +11,9 @@ mod table;
 
 mod baseline;
 mod probe;
+mod firmware {
+    pub(crate) mod size;
+}
 mod size;
 mod insns;
 mod bench;
