@@ -65,6 +65,7 @@ impl<const S: usize> Control<S> {
     /// Takes the next byte from the host, and gives the request that it completes.
     ///
     /// Requests are accepted unless [`Control::refuse`] is called before the answer is sent.
+    #[inline(never)]
     pub fn push<const P: usize>(&mut self, byte: u8) -> Option<Request<P>> {
         let Some(Segment::Whole(segment)) = self.deframer.push(byte) else { return None };
         let (id, command) = match decode_command(segment) {

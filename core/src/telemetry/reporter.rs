@@ -207,6 +207,7 @@ impl<'a> Reporter<'a> {
     /// Puts the frames that are due into the queue. Never waits.
     ///
     /// The cost is a comparison when nothing is due; a snapshot walks the changed parts of each histogram.
+    #[inline(never)]
     pub fn poll<const N: usize, const P: usize, const Q: usize, H: PhaseHook>(
         &mut self,
         now: Nanos,
@@ -265,6 +266,7 @@ impl<'a> Reporter<'a> {
     }
 
     /// Says that the run is over, once its last phase was reported; poll it until [`Reporter::is_run_reported`].
+    #[inline(never)]
     pub fn finish<const N: usize, const P: usize, const Q: usize, H: PhaseHook>(
         &mut self,
         now: Nanos,
