@@ -9,6 +9,9 @@ use crate::wire::{Writer, read_varint, unzigzag, varint_len, zigzag};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Full;
 
+/// What one count can add at most: a run of equal counts and a token.
+const MAX_STEP: usize = 1 + 2 * varint_len(u64::MAX);
+
 /// Writes counts into a buffer.
 pub(crate) struct CountWriter<'a> {
     out: Writer<'a>,
@@ -31,11 +34,11 @@ impl<'a> CountWriter<'a> {
     pub(crate) fn push(&mut self, count: u64) -> Result<(), Full> {
         let difference = count.wrapping_sub(self.previous).cast_signed();
         if difference == 0 {
-            self.require(run_len(self.run + 1))?;
+            self.require(|| run_len(self.run + 1))?;
             self.run += 1;
         } else {
             let token = zigzag(difference);
-            self.require(run_len(self.run) + varint_len(token))?;
+            self.require(|| run_len(self.run) + varint_len(token))?;
             self.flush();
             self.out.varint(token);
             self.previous = count;
@@ -49,8 +52,10 @@ impl<'a> CountWriter<'a> {
         self.capacity - self.out.room()
     }
 
-    fn require(&self, room: usize) -> Result<(), Full> {
-        if room <= self.out.room() { Ok(()) } else { Err(Full) }
+    /// Only near the end of the buffer does it matter how much room exactly is needed.
+    fn require(&self, needed: impl FnOnce() -> usize) -> Result<(), Full> {
+        let room = self.out.room();
+        if room >= MAX_STEP || room >= needed() { Ok(()) } else { Err(Full) }
     }
 
     fn flush(&mut self) {

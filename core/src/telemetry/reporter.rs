@@ -389,6 +389,7 @@ fn report<const N: usize>(meter: &Meter<N>, skipped: u32) -> Frame<'static> {
 }
 
 /// At most the first [`MAX_ID`] bytes, cut between characters.
+#[inline(never)]
 fn cut(text: &str) -> &str {
     text.get(..text.floor_char_boundary(MAX_ID)).unwrap_or(text)
 }

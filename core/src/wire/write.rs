@@ -54,14 +54,11 @@ impl<'a> Writer<'a> {
 
     #[inline(never)]
     pub(crate) fn varint(&mut self, mut value: u64) {
-        loop {
-            let low = value.to_le_bytes()[0] & 0x7f;
+        while value >= 0x80 {
+            self.byte(value.to_le_bytes()[0] | 0x80);
             value >>= 7;
-            if value == 0 {
-                return self.byte(low);
-            }
-            self.byte(low | 0x80);
         }
+        self.byte(value.to_le_bytes()[0]);
     }
 
     /// Most of these numbers are short, or soon are.
