@@ -267,9 +267,17 @@ impl PhasePlan {
             kind: PhaseKind::read(wire)?,
             workload: Workload::read(wire)?,
             arrival: Arrival::read(wire)?,
-            stop: Stop { requests: wire.option(Reader::u64)?, duration: wire.option(Reader::u64)?.map(Nanos::new) },
+            stop: Stop::read(wire)?,
             grace: Nanos::new(wire.u64()?),
         })
+    }
+}
+
+impl Stop {
+    fn read(wire: &mut Reader<'_>) -> Option<Self> {
+        let requests = if wire.flag()? { Some(wire.u64()?) } else { None };
+        let duration = if wire.flag()? { Some(Nanos::new(wire.u64()?)) } else { None };
+        Some(Self { requests, duration })
     }
 }
 

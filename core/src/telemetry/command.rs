@@ -71,7 +71,7 @@ impl<'a> Command<'a> {
             1 => Self::Upload { plan_hash: wire.u64()?, length: wire.u16()?, offset: wire.u16()?, part: wire.bytes()? },
             2 => Self::Start { plan_hash: wire.u64()? },
             3 => Self::Stop,
-            4 => Self::Acknowledge { phase: wire.option(Reader::u16)? },
+            4 => Self::Acknowledge { phase: if wire.flag()? { Some(wire.u16()?) } else { None } },
             5 => Self::Resend,
             _ => return None,
         })

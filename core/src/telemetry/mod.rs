@@ -123,7 +123,7 @@
 //! | 4 | acknowledge the end of a phase, or of the run | `phase` `Option<u16>` | no |
 //! | 5 | send all buckets again | | no |
 //!
-//! A host sends one command at a time, and sends it again with the same id until it is answered: the device obeys it
+//! The numbers of a command have no superfluous bytes. A host sends one command at a time, and sends it again with the same id until it is answered: the device obeys it
 //! once. An upload begins at offset 0 and goes on where the last part ended; the answer to the last part says whether
 //! the device takes the plan, and echoes its hash.
 //!

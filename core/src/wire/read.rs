@@ -26,11 +26,11 @@ impl<'a> Reader<'a> {
         u16::try_from(self.u64()?).ok()
     }
 
-    /// `None` inside if there is none, by a value that `read` reads.
-    pub(crate) fn option<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
+    /// A `bool`, or whether the value of an `Option` follows.
+    pub(crate) fn flag(&mut self) -> Option<bool> {
         match self.byte()? {
-            0 => Some(None),
-            1 => read(self).map(Some),
+            0 => Some(false),
+            1 => Some(true),
             _ => None,
         }
     }

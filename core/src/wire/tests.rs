@@ -82,7 +82,8 @@ proptest! {
         let read = |bytes| {
             let mut reader = Reader::new(bytes);
             let numbers = (reader.byte()?, reader.u16()?, reader.u32()?, reader.u64()?);
-            Some((numbers, reader.option(Reader::u64)?, reader.text()?, reader.is_empty()))
+            let option = if reader.flag()? { Some(reader.u64()?) } else { None };
+            Some((numbers, option, reader.text()?, reader.is_empty()))
         };
         prop_assert_eq!(read(bytes), Some(((byte, short, middle, long), option, text.as_str(), true)));
         prop_assert_eq!(read(&bytes[..bytes.len() - 1]), None);
