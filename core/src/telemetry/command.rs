@@ -43,6 +43,7 @@ pub enum Command<'a> {
         /// Where in the job this part belongs; 0 begins anew.
         offset: u16,
         /// At most [`MAX_PART`] bytes.
+        #[serde(serialize_with = "wire::as_bytes")]
         part: &'a [u8],
     },
     /// Run the plan of this hash.

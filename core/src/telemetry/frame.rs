@@ -9,6 +9,7 @@ use crate::histogram::Totals;
 use crate::histogram::counts::CountReader;
 use crate::phase::PhaseStats;
 use crate::time::Nanos;
+use crate::wire;
 
 /// The protocol version that this crate speaks.
 pub const VERSION: u8 = 1;
@@ -121,6 +122,7 @@ pub struct Buckets<'a> {
     /// The histogram's scale.
     pub scale: i8,
     /// The runs of counts; read them with [`Buckets::for_each`].
+    #[serde(serialize_with = "wire::as_bytes")]
     pub counts: &'a [u8],
 }
 

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use serde::ser::{self, Impossible, Serialize};
+use serde::ser::{self, Impossible, Serialize, Serializer};
 
 use super::zigzag;
 
@@ -33,6 +33,11 @@ pub(crate) fn write<T: Serialize + ?Sized>(value: &T, buffer: &mut [u8]) -> Resu
     let mut writer = Writer::new(buffer);
     value.serialize(&mut writer)?;
     if writer.overlong { Err(Overlong) } else { Ok(capacity - writer.free.len()) }
+}
+
+/// Has serde take a slice for bytes, which are written in one piece, and not for a list of numbers.
+pub(crate) fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(bytes)
 }
 
 /// Writes to the start of a buffer. What does not fit is lost, and noted: one check at the end takes less code than
@@ -89,15 +94,16 @@ impl<'a> Writer<'a> {
     #[inline(never)]
     fn bytes(&mut self, bytes: &[u8]) {
         self.varint(bytes.len() as u64);
-        for &byte in bytes {
-            self.byte(byte);
+        match self.free.split_off_mut(..bytes.len()) {
+            Some(free) => free.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from),
+            None => self.overlong = true,
         }
     }
 }
 
 type Written = Result<(), Overlong>;
 
-impl ser::Serializer for &mut Writer<'_> {
+impl Serializer for &mut Writer<'_> {
     type Ok = ();
     type Error = Overlong;
     type SerializeSeq = Self;
