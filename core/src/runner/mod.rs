@@ -81,7 +81,8 @@ pub struct Runner<const N: usize, const P: usize, H = ()> {
 }
 
 impl<const N: usize, const P: usize, H: PhaseHook> Runner<N, P, H> {
-    /// A runner without a run, for [`Runner::restart`]: it is finished until then.
+    /// A runner without a run, for [`Runner::restart`]: it is finished until then. Apart from the hook, all its bytes are
+    /// zero, so that one in static memory takes no flash.
     pub const fn idle(hook: H) -> Self {
         Self {
             plan: RunPlan::new(0),

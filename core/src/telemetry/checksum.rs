@@ -4,7 +4,7 @@
 const POLYNOMIAL: u32 = 0xedb8_8320;
 
 /// What four shifts make of each half byte.
-const TABLE: [u32; 16] = {
+static TABLE: [u32; 16] = {
     let mut table = [0; 16];
     let mut half = 0;
     while half < 16 {
