@@ -57,27 +57,30 @@ impl Image {
         let mut image = Self::default();
         for section in file.sections() {
             let size = section.size();
-            match section.kind() {
-                SectionKind::Text | SectionKind::ReadOnlyData => image.flash += size,
-                SectionKind::Data => {
-                    image.flash += size;
-                    image.data += size;
-                    image.memory += size;
-                }
-                SectionKind::UninitializedData => image.memory += size,
+            let (flash, data, memory) = match section.kind() {
+                SectionKind::Text | SectionKind::ReadOnlyData | SectionKind::ReadOnlyString => (size, 0, 0),
+                SectionKind::Data => (size, size, size),
+                SectionKind::UninitializedData => (0, 0, size),
                 _ => continue,
+            };
+            image.flash += flash;
+            image.data += data;
+            image.memory += memory;
+            if flash > 0 {
+                image.attribute(size, symbols(&file, &section));
             }
-            if section.kind() == SectionKind::UninitializedData {
-                continue;
-            }
-            let mut left = size;
-            for (name, size) in symbols(&file, &section) {
-                *image.crates.entry(owner(&name)).or_default() += size;
-                left = left.saturating_sub(size);
-            }
-            *image.crates.entry(REST.to_owned()).or_default() += left;
         }
         Ok(image)
+    }
+
+    /// Shares a section's bytes out among the crates.
+    fn attribute(&mut self, section: u64, symbols: Vec<(String, u64)>) {
+        let mut rest = section;
+        for (name, size) in symbols {
+            *self.crates.entry(owner(&name)).or_default() += size;
+            rest = rest.saturating_sub(size);
+        }
+        *self.crates.entry(REST.to_owned()).or_default() += rest;
     }
 
     /// Flash by crate, the largest first.
