@@ -69,6 +69,7 @@
 extern crate std;
 
 pub mod time;
+mod wire;
 pub mod summary;
 pub mod histogram;
 pub mod plan;

@@ -6,10 +6,10 @@
 use core::fmt;
 
 use heapless::{String, Vec};
-use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
 use crate::time::Nanos;
+use crate::wire::{self, Reader};
 
 /// The longest request path, in bytes.
 pub const MAX_PATH: usize = 64;
@@ -222,29 +222,89 @@ impl<const P: usize> RunPlan<P> {
     ///
     /// Source: Fowler, Noll, Vo, "The FNV Non-Cryptographic Hash Algorithm" (IETF draft).
     pub fn content_hash(&self) -> u64 {
-        // The flavour cannot fail, and a plan has no type that postcard cannot write.
-        postcard::serialize_with_flavor(self, Fnv1a(Fnv1a::OFFSET_BASIS)).unwrap_or(0)
+        content_hash(self.seed, &self.phases)
     }
 }
 
-/// Hashes what postcard would write.
+/// The longest phase in bytes: its kind, a path, an arrival, a stop and a grace period.
+const MAX_ENCODED_PHASE: usize = 1 + (2 + MAX_PATH) + (1 + 5) + 2 * (1 + 10) + 10;
+
+fn content_hash(seed: u64, phases: &[PhasePlan]) -> u64 {
+    let mut hash = Fnv1a(Fnv1a::OFFSET_BASIS);
+    hash.add(&(seed, phases.len()));
+    for phase in phases {
+        hash.add(phase);
+    }
+    hash.0
+}
+
 struct Fnv1a(u64);
 
 impl Fnv1a {
     const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0100_0000_01b3;
-}
 
-impl Flavor for Fnv1a {
-    type Output = u64;
-
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(Self::PRIME);
-        Ok(())
+    fn add(&mut self, part: &impl Serialize) {
+        let mut buffer = [0; MAX_ENCODED_PHASE];
+        // Every part fits.
+        let length = wire::write(part, &mut buffer).unwrap_or(0);
+        self.add_bytes(buffer.get(..length).unwrap_or_default());
     }
 
-    fn finalize(self) -> postcard::Result<u64> {
-        Ok(self.0)
+    fn add_bytes(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(Self::PRIME);
+        }
+    }
+}
+
+// How a device reads a plan; what serde derives takes more code.
+
+impl PhasePlan {
+    /// The phase at which the reader stands; `None` if it is none that this version knows.
+    pub(crate) fn read(wire: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            kind: PhaseKind::read(wire)?,
+            workload: Workload::read(wire)?,
+            arrival: Arrival::read(wire)?,
+            stop: Stop::read(wire)?,
+            grace: Nanos::new(wire.u64()?),
+        })
+    }
+}
+
+impl Stop {
+    fn read(wire: &mut Reader<'_>) -> Option<Self> {
+        let requests = if wire.flag()? { Some(wire.u64()?) } else { None };
+        let duration = if wire.flag()? { Some(Nanos::new(wire.u64()?)) } else { None };
+        Some(Self { requests, duration })
+    }
+}
+
+impl PhaseKind {
+    fn read(wire: &mut Reader<'_>) -> Option<Self> {
+        [Self::Warmup, Self::Profiling, Self::Cooldown].get(usize::try_from(wire.u32()?).ok()?).copied()
+    }
+}
+
+impl Workload {
+    fn read(wire: &mut Reader<'_>) -> Option<Self> {
+        match wire.u32()? {
+            0 => Self::get(wire.text()?),
+            1 => Some(Self::Chat { prompt_tokens: wire.u16()?, output_tokens: wire.u16()? }),
+            _ => None,
+        }
+    }
+}
+
+impl Arrival {
+    fn read(wire: &mut Reader<'_>) -> Option<Self> {
+        match wire.u32()? {
+            0 => Some(Self::ClosedLoop { concurrency: wire.u16()? }),
+            1 => Some(Self::Constant { rate: Rate(wire.u32()?) }),
+            2 => Some(Self::Poisson { rate: Rate(wire.u32()?) }),
+            _ => None,
+        }
     }
 }
 
@@ -286,10 +346,8 @@ mod tests {
     fn fnv_1a_matches_its_published_vectors() {
         let hash = |bytes: &[u8]| {
             let mut fnv = Fnv1a(Fnv1a::OFFSET_BASIS);
-            for &byte in bytes {
-                fnv.try_push(byte).unwrap();
-            }
-            fnv.finalize().unwrap()
+            fnv.add_bytes(bytes);
+            fnv.0
         };
         assert_eq!(hash(b""), 0xcbf2_9ce4_8422_2325);
         assert_eq!(hash(b"a"), 0xaf63_dc4c_8601_ec8c);

@@ -3,13 +3,18 @@
 //! Each count is written as its wrapping difference from the one before (from 0 for the first), zigzag-coded, as a
 //! varint. Difference 0 is followed by one more varint: how many further counts are equal too.
 
+use crate::wire::{Writer, read_varint, unzigzag, varint_len, zigzag};
+
 /// The buffer has no room for what was to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Full;
 
+/// What one count can add at most: a run of equal counts and a token.
+const MAX_STEP: usize = 1 + 2 * varint_len(u64::MAX);
+
 /// Writes counts into a buffer.
 pub(crate) struct CountWriter<'a> {
-    out: &'a mut [u8],
+    out: Writer<'a>,
     capacity: usize,
     previous: u64,
     /// Equal counts that are accepted but not yet written; there is always room for them.
@@ -18,7 +23,7 @@ pub(crate) struct CountWriter<'a> {
 
 impl<'a> CountWriter<'a> {
     pub(crate) fn new(out: &'a mut [u8]) -> Self {
-        Self { capacity: out.len(), out, previous: 0, run: 0 }
+        Self { capacity: out.len(), out: Writer::new(out), previous: 0, run: 0 }
     }
 
     /// Appends one count.
@@ -29,13 +34,13 @@ impl<'a> CountWriter<'a> {
     pub(crate) fn push(&mut self, count: u64) -> Result<(), Full> {
         let difference = count.wrapping_sub(self.previous).cast_signed();
         if difference == 0 {
-            self.require(run_len(self.run + 1))?;
+            self.require(|| run_len(self.run + 1))?;
             self.run += 1;
         } else {
             let token = zigzag(difference);
-            self.require(run_len(self.run) + varint_len(token))?;
+            self.require(|| run_len(self.run) + varint_len(token))?;
             self.flush();
-            write_varint(&mut self.out, token);
+            self.out.varint(token);
             self.previous = count;
         }
         Ok(())
@@ -44,17 +49,19 @@ impl<'a> CountWriter<'a> {
     /// The number of bytes written. Everything that was accepted fits.
     pub(crate) fn finish(mut self) -> usize {
         self.flush();
-        self.capacity - self.out.len()
+        self.capacity - self.out.room()
     }
 
-    fn require(&self, room: usize) -> Result<(), Full> {
-        if room <= self.out.len() { Ok(()) } else { Err(Full) }
+    /// Only near the end of the buffer does it matter how much room exactly is needed.
+    fn require(&self, needed: impl FnOnce() -> usize) -> Result<(), Full> {
+        let room = self.out.room();
+        if room >= MAX_STEP || room >= needed() { Ok(()) } else { Err(Full) }
     }
 
     fn flush(&mut self) {
         if let Some(further) = self.run.checked_sub(1) {
-            write_varint(&mut self.out, 0);
-            write_varint(&mut self.out, further);
+            self.out.varint(0);
+            self.out.varint(further);
             self.run = 0;
         }
     }
@@ -91,55 +98,6 @@ impl<'a> CountReader<'a> {
     pub(crate) fn finish(self) -> Option<&'a [u8]> {
         (self.run == 0).then_some(self.bytes)
     }
-}
-
-/// Writes `value` to the start of `out` and moves `out` behind it; what has no room is lost.
-#[expect(clippy::mut_mut, reason = "a cursor into a buffer, as `read_varint` has one")]
-pub(crate) fn write_varint(out: &mut &mut [u8], mut value: u64) {
-    loop {
-        let low = value.to_le_bytes()[0] & 0x7f;
-        value >>= 7;
-        if let Some(byte) = out.split_off_first_mut() {
-            *byte = if value == 0 { low } else { low | 0x80 };
-        }
-        if value == 0 {
-            break;
-        }
-    }
-}
-
-/// Reads a number from the start of `bytes` and moves `bytes` behind it; `None` when it is cut short or broken.
-pub(crate) fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let byte = *bytes.split_off_first()?;
-        let group = u64::from(byte & 0x7f);
-        let shifted = group << shift;
-        // Neither bits beyond the 64th nor a superfluous last byte: every number has one spelling.
-        if shifted >> shift != group || (byte == 0 && shift > 0) {
-            return None;
-        }
-        value |= shifted;
-        if byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
-}
-
-/// 0, −1, 1, −2, … as 0, 1, 2, 3, …
-pub(crate) const fn zigzag(difference: i64) -> u64 {
-    ((difference << 1) ^ (difference >> 63)).cast_unsigned()
-}
-
-/// The number that [`zigzag`] turned into this one.
-pub(crate) const fn unzigzag(token: u64) -> i64 {
-    (token >> 1).cast_signed() ^ -(token & 1).cast_signed()
-}
-
-const fn varint_len(token: u64) -> usize {
-    let bits = u64::BITS - (token | 1).leading_zeros();
-    bits.div_ceil(7) as usize
 }
 
 /// Bytes of a run of equal counts.
@@ -179,24 +137,5 @@ mod tests {
             }
             prop_assert_eq!(reader.finish(), Some(&[][..]));
         }
-
-        #[test]
-        fn varints_have_one_spelling(value in any::<u64>(), difference in any::<i64>()) {
-            let mut out = [0; 10];
-            let mut free = &mut out[..];
-            write_varint(&mut free, value);
-            let written = 10 - free.len();
-            prop_assert_eq!(written, varint_len(value));
-            prop_assert_eq!(read_varint(&mut &out[..written]), Some(value));
-            prop_assert_eq!(read_varint(&mut &out[..written - 1]), None);
-            prop_assert_eq!(unzigzag(zigzag(difference)), difference);
-        }
-    }
-
-    #[test]
-    fn long_spellings_and_lost_bits_are_refused() {
-        assert_eq!(read_varint(&mut &[0x80, 0x00][..]), None);
-        assert_eq!(read_varint(&mut &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02][..]), None);
-        assert_eq!(read_varint(&mut &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01][..]), Some(u64::MAX));
     }
 }

@@ -8,6 +8,7 @@ use core::fmt;
 
 use super::counts::{CountReader, CountWriter};
 use super::{Counter, HistogramView, LatencyHistogram, PartsError, Totals};
+use crate::wire;
 
 /// Postcard's longest totals (four bytes of small fields, four `u64`, two `u128`) and window.
 const MAX_HEAD_LEN: usize = 4 + 4 * 10 + 2 * 19 + 2 * 5;
@@ -87,8 +88,7 @@ impl<C: Counter> HistogramView<C> {
     /// # Errors
     /// [`EncodeError::BufferTooSmall`]; `out` is then partly overwritten.
     pub fn encode(&self, out: &mut [u8]) -> Result<usize, EncodeError> {
-        let head = postcard::to_slice(&(self.totals(), self.lo, self.len), out).map_or(None, |head| Some(head.len()));
-        let head = head.ok_or(EncodeError::BufferTooSmall)?;
+        let head = wire::write(&(self.totals(), self.lo, self.len), out).map_err(|_| EncodeError::BufferTooSmall)?;
         let mut writer = CountWriter::new(out.get_mut(head..).unwrap_or_default());
         for count in self.counts() {
             writer.push(count).map_err(|_| EncodeError::BufferTooSmall)?;

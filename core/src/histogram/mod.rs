@@ -120,21 +120,21 @@ pub use totals::{Saturation, Totals, UnknownSaturation};
 pub struct Histogram<B: ?Sized> {
     count: u64,
     zero: u64,
-    /// `u64::MAX` when empty, 0 for `max`.
+    /// Both 0 when empty.
     min: u64,
     max: u64,
     sum: u128,
     sum_of_squares: u128,
-    /// The values from one to the other need nothing of [`record`](Self::record) but counting: see `set_quick_range`.
+    /// So many values from this one on need nothing of [`record`](Self::record) but counting: see `set_quick_range`.
     quick_min: u64,
-    quick_max: u64,
+    quick_len: u64,
     /// The first used bucket, and the number of buckets up to the last used one; both 0 when none is.
     lo: i32,
     len: u32,
     /// How often the resolution was halved since scale 8; 0 when no bucket is used.
     shift: u8,
-    min_exact: bool,
-    max_exact: bool,
+    min_inexact: bool,
+    max_inexact: bool,
     saturation: Saturation,
     /// Bucket `index` is at `index mod N`, so a growing window moves nothing. Outside the window all are empty.
     slots: B,
@@ -149,7 +149,7 @@ pub type LatencyHistogram<const N: usize, C = u32> = Histogram<[C; N]>;
 pub type HistogramView<C = u32> = Histogram<[C]>;
 
 impl<C: Counter, const N: usize> LatencyHistogram<N, C> {
-    /// An empty histogram.
+    /// An empty histogram. All its bytes are zero, so that one in static memory takes no flash.
     pub const fn new() -> Self {
         const {
             assert!(
@@ -160,17 +160,17 @@ impl<C: Counter, const N: usize> LatencyHistogram<N, C> {
         Self {
             count: 0,
             zero: 0,
-            min: u64::MAX,
+            min: 0,
             max: 0,
             sum: 0,
             sum_of_squares: 0,
-            quick_min: record::NO_QUICK_RANGE.0,
-            quick_max: record::NO_QUICK_RANGE.1,
+            quick_min: 0,
+            quick_len: 0,
             lo: 0,
             len: 0,
             shift: 0,
-            min_exact: true,
-            max_exact: true,
+            min_inexact: false,
+            max_inexact: false,
             saturation: Saturation::NONE,
             slots: [C::ZERO; N],
         }
@@ -236,12 +236,12 @@ impl<B: ?Sized> Histogram<B> {
 
     /// Whether [`min`](Self::min) was itself recorded; if not, it is a lower bound in the smallest value's bucket.
     pub const fn min_is_exact(&self) -> bool {
-        self.min_exact
+        !self.min_inexact
     }
 
     /// Whether [`max`](Self::max) was itself recorded; if not, it is an upper bound in the largest value's bucket.
     pub const fn max_is_exact(&self) -> bool {
-        self.max_exact
+        !self.max_inexact
     }
 
     /// The sum of the values in nanoseconds.
@@ -287,10 +287,10 @@ impl<B: ?Sized> Histogram<B> {
             scale: self.scale(),
             count: self.count,
             zero: self.zero,
-            min: self.min().unwrap_or(0),
+            min: self.min,
             max: self.max,
-            min_exact: self.min_exact,
-            max_exact: self.max_exact,
+            min_exact: !self.min_inexact,
+            max_exact: !self.max_inexact,
             sum: self.sum,
             sum_of_squares: self.sum_of_squares,
             saturation: self.saturation,

@@ -2,7 +2,6 @@
 
 use core::fmt;
 
-use super::record::NO_QUICK_RANGE;
 use super::{Counter, Histogram, HistogramView, LatencyHistogram, MAX_SCALE, MIN_SCALE, Totals, grid, moments};
 
 /// Why totals and bucket counts are not those of a histogram.
@@ -75,14 +74,14 @@ impl<B: ?Sized> Histogram<B> {
         self.shift = grid::shift_of(totals.scale).ok_or(PartsError::Scale(totals.scale))?;
         self.count = totals.count;
         self.zero = totals.zero;
-        self.min = if totals.count == 0 && totals.min == 0 { u64::MAX } else { totals.min };
+        self.min = totals.min;
         self.max = totals.max;
-        self.min_exact = totals.min_exact;
-        self.max_exact = totals.max_exact;
+        self.min_inexact = !totals.min_exact;
+        self.max_inexact = !totals.max_exact;
         self.sum = totals.sum;
         self.sum_of_squares = totals.sum_of_squares;
         self.saturation = totals.saturation;
-        (self.quick_min, self.quick_max) = NO_QUICK_RANGE;
+        self.forget_quick_range();
         Ok(())
     }
 
@@ -148,16 +147,18 @@ impl<C: Counter> HistogramView<C> {
 
     fn extremes_agree(&self) -> bool {
         let Some((lo, hi)) = self.window() else {
-            let zeros = if self.zero > 0 { 0 } else { u64::MAX };
-            return self.min == zeros && self.max == 0 && self.min_exact && self.max_exact;
+            return self.min == 0 && self.max == 0 && self.min_is_exact() && self.max_is_exact();
         };
         let min_fits = if self.zero > 0 {
-            self.min == 0 && self.min_exact
+            self.min == 0 && self.min_is_exact()
         } else {
             // A bound with no room above it would be exact.
-            self.bucket_has(lo, self.min) && (self.min_exact || self.min < self.max)
+            self.bucket_has(lo, self.min) && (self.min_is_exact() || self.min < self.max)
         };
-        min_fits && self.bucket_has(hi, self.max) && self.min <= self.max && (self.max_exact || self.min < self.max)
+        min_fits
+            && self.bucket_has(hi, self.max)
+            && self.min <= self.max
+            && (self.max_is_exact() || self.min < self.max)
     }
 
     fn bucket_has(&self, index: i32, value: u64) -> bool {
@@ -166,7 +167,7 @@ impl<C: Counter> HistogramView<C> {
     }
 
     fn sums_agree(&self) -> bool {
-        let (min, max) = (u128::from(self.min().unwrap_or(0)), u128::from(self.max));
+        let (min, max) = (u128::from(self.min), u128::from(self.max));
         let (count, sum, squares) = (u128::from(self.count), self.sum, self.sum_of_squares);
         let sum_fits = if self.saturation.sum() {
             self.saturation.count() && sum == u128::MAX

@@ -54,10 +54,10 @@ impl<C: Counter> HistogramView<C> {
 
     #[inline(never)]
     fn at_rank<'a>(&'a self, rank: u64, missing: u64, walk: &mut Walk<'a, C>) -> Quantile {
-        if rank == self.count && self.max_exact {
+        if rank == self.count && self.max_is_exact() {
             return Quantile::exactly(self.max);
         }
-        if rank == 1 && self.min_exact {
+        if rank == 1 && self.min_is_exact() {
             return Quantile::exactly(self.min);
         }
         let (mut lower, upper) = walk.seek(rank);

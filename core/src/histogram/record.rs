@@ -2,9 +2,6 @@
 
 use super::{Counter, Histogram, HistogramView, Saturation, Totals, grid};
 
-/// No value is quick to record: right at any time, and the next one finds out which are.
-pub(super) const NO_QUICK_RANGE: (u64, u64) = (u64::MAX, 0);
-
 /// What recording one value changed in the storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Touched {
@@ -36,7 +33,7 @@ impl<C: Counter> HistogramView<C> {
     /// Counts a value and tells what changed. Nothing is written before all is known to fit.
     #[inline]
     pub(crate) fn record_slot(&mut self, value: u64) -> Touched {
-        if value < self.quick_min || value > self.quick_max {
+        if value.wrapping_sub(self.quick_min) >= self.quick_len {
             return self.add(value, 1);
         }
         let slot = self.slot(grid::index(value) >> self.shift);
@@ -137,15 +134,16 @@ impl<B: ?Sized> Histogram<B> {
         if other.count == 0 {
             return;
         }
+        // Of two equal extremes, one that was recorded wins over one that is a bound.
+        let min = (other.min, !other.min_exact);
+        let max = (other.max, other.max_exact);
+        (self.min, self.min_inexact) = if self.is_empty() { min } else { min.min((self.min, self.min_inexact)) };
+        let (max, max_exact) = max.max((self.max, !self.max_inexact));
+        (self.max, self.max_inexact) = (max, !max_exact);
         self.add_sums(other.count, other.sum, other.sum_of_squares);
         // Zeros are no more than values, so the flag for the count covers them.
         self.zero = self.zero.saturating_add(other.zero);
         self.saturation.set(other.saturation, true);
-        // Of two equal extremes, one that was recorded wins over one that is a bound.
-        let min = (self.min, !self.min_exact).min((other.min, !other.min_exact));
-        let max = (self.max, self.max_exact).max((other.max, other.max_exact));
-        (self.min, self.min_exact) = (min.0, !min.1);
-        (self.max, self.max_exact) = max;
         self.set_quick_range();
     }
 
@@ -153,15 +151,22 @@ impl<B: ?Sized> Histogram<B> {
     ///
     /// More values and coarser buckets leave them what they are.
     fn set_quick_range(&mut self) {
-        (self.quick_min, self.quick_max) = match self.window() {
-            // One by one, the rest of the count lasts for centuries: only the general way looks for its end.
-            Some((lo, _)) if self.count <= u64::MAX / 2 => {
-                let min = if self.zero > 0 { grid::bounds(self.shift, lo).0 } else { self.min };
-                // A bound becomes exact when it is recorded itself, which is news.
-                (min.saturating_add(u64::from(!self.min_exact)), self.max.saturating_sub(u64::from(!self.max_exact)))
-            }
-            _ => NO_QUICK_RANGE,
-        };
+        self.forget_quick_range();
+        // One by one, the rest of the count lasts for centuries: only the general way looks for its end.
+        if let Some((lo, _)) = self.window()
+            && self.count <= u64::MAX / 2
+        {
+            let min = if self.zero > 0 { grid::bounds(self.shift, lo).0 } else { self.min };
+            // A bound becomes exact when it is recorded itself, which is news.
+            self.quick_min = min.saturating_add(u64::from(self.min_inexact));
+            let max = self.max.saturating_sub(u64::from(self.max_inexact));
+            self.quick_len = max.checked_sub(self.quick_min).map_or(0, |more| more.saturating_add(1));
+        }
+    }
+
+    /// No value is quick to record: right at any time, and the next one finds out which are.
+    pub(super) fn forget_quick_range(&mut self) {
+        self.quick_len = 0;
     }
 
     fn add_sums(&mut self, count: u64, sum: u128, squares: u128) {

@@ -2,7 +2,6 @@
 
 use core::fmt;
 
-use super::record::NO_QUICK_RANGE;
 use super::{Counter, HistogramView, LatencyHistogram, grid};
 
 /// Why there is no interval between two histograms.
@@ -72,20 +71,21 @@ impl<C: Counter> HistogramView<C> {
     }
 
     fn subtract_totals(&mut self, earlier: &Self) -> Option<()> {
-        let (whole_min, whole_max) = ((self.min, !self.min_exact), (self.max, self.max_exact));
-        let (earlier_min, earlier_max) = ((earlier.min, !earlier.min_exact), (earlier.max, earlier.max_exact));
+        let (whole_min, whole_max) = ((self.min, self.min_inexact), (self.max, !self.max_inexact));
+        let (earlier_min, earlier_max) = ((earlier.min, earlier.min_inexact), (earlier.max, !earlier.max_inexact));
         if whole_min > earlier_min || whole_max < earlier_max {
             return None;
         }
         self.trim();
-        (self.quick_min, self.quick_max) = NO_QUICK_RANGE;
+        self.forget_quick_range();
         self.count = self.count.checked_sub(earlier.count)?;
         self.zero = self.zero.checked_sub(earlier.zero)?;
         self.sum = self.sum.checked_sub(earlier.sum)?;
         self.subtract_squares(earlier)?;
         let (lower, upper) = self.extremes();
-        (self.min, self.min_exact) = if whole_min < earlier_min { (whole_min.0, !whole_min.1) } else { lower };
-        (self.max, self.max_exact) = if whole_max > earlier_max { whole_max } else { upper };
+        (self.min, self.min_inexact) = if whole_min < earlier_min { whole_min } else { (lower.0, !lower.1) };
+        let (max, max_exact) = if whole_max > earlier_max { whole_max } else { upper };
+        (self.max, self.max_inexact) = (max, !max_exact);
         Some(())
     }
 
@@ -102,7 +102,7 @@ impl<C: Counter> HistogramView<C> {
     /// What the buckets tell of the smallest and of the largest value, and whether that is exact.
     fn extremes(&self) -> ((u64, bool), (u64, bool)) {
         let Some((lo, hi)) = self.window() else {
-            return if self.zero > 0 { ((0, true), (0, true)) } else { ((u64::MAX, true), (0, true)) };
+            return ((0, true), (0, true));
         };
         // All of the interval lies between the extremes of the whole.
         let within = |index| {

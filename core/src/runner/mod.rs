@@ -81,7 +81,8 @@ pub struct Runner<const N: usize, const P: usize, H = ()> {
 }
 
 impl<const N: usize, const P: usize, H: PhaseHook> Runner<N, P, H> {
-    /// A runner without a run, for [`Runner::restart`]: it is finished until then.
+    /// A runner without a run, for [`Runner::restart`]: it is finished until then. Apart from the hook, all its bytes are
+    /// zero, so that one in static memory takes no flash.
     pub const fn idle(hook: H) -> Self {
         Self {
             plan: RunPlan::new(0),
@@ -89,7 +90,7 @@ impl<const N: usize, const P: usize, H: PhaseHook> Runner<N, P, H> {
             index: 0,
             meter: Meter::new(0, PhaseKind::Warmup),
             schedule: Schedule::IDLE,
-            next_progress: Nanos::MAX,
+            next_progress: Nanos::ZERO,
             cancelled: false,
             finished: false,
         }
@@ -111,6 +112,7 @@ impl<const N: usize, const P: usize, H: PhaseHook> Runner<N, P, H> {
     ///
     /// # Errors
     /// [`RunnerError`] if the plan has no phases or one of them would never end; then the present run goes on.
+    #[inline(never)]
     pub fn restart(&mut self, plan: RunPlan<P>) -> Result<(), RunnerError> {
         for (phase, index) in plan.phases().iter().zip(0..) {
             if phase.stop == Stop::default() {
@@ -155,6 +157,7 @@ impl<const N: usize, const P: usize, H: PhaseHook> Runner<N, P, H> {
     ///
     /// The cost is a few comparisons, whatever the plan; once a phase, when sending ends, it grows with the number of
     /// requests that are overdue, and stops at a thousand.
+    #[inline(never)]
     pub fn poll(&mut self, now: Nanos, ready: bool) -> Step {
         let Some(plan) = self.plan.phases().get(usize::from(self.index)) else { return Step::Finished };
         if self.finished {
@@ -192,11 +195,13 @@ impl<const N: usize, const P: usize, H: PhaseHook> Runner<N, P, H> {
     ///
     /// # Errors
     /// [`PhaseError::NotInFlight`] if its phase gave it up already.
+    #[inline(never)]
     pub fn finish(&mut self, ticket: &Ticket, end: Nanos, outcome: Outcome) -> Result<(), PhaseError> {
         self.meter.finish(ticket, end, outcome)
     }
 
     /// Ends the run: what is in flight is cancelled, the current phase completes, no other starts.
+    #[inline(never)]
     pub fn cancel(&mut self, now: Nanos) {
         self.cancelled = true;
         if matches!(self.meter.phase().state(), PhaseState::Started | PhaseState::SendingComplete) {

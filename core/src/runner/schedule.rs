@@ -104,6 +104,7 @@ struct SplitMix64(u64);
 impl SplitMix64 {
     const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 
+    #[inline(never)]
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(Self::GAMMA);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,12 +1,13 @@
 //! What a host says to a device, as types. Field order is the wire's order.
 
 use heapless::String;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::decode::{DecodeError, open};
 use super::encode::{EncodeError, seal};
 use super::frame::{COMMAND_VERSION, Refusal};
 use crate::plan::{PhasePlan, RunPlan};
+use crate::wire::{self, Reader};
 
 /// The longest target, in bytes.
 pub const MAX_TARGET: usize = 64;
@@ -15,7 +16,7 @@ pub const MAX_TARGET: usize = 64;
 pub const MAX_PART: usize = 192;
 
 /// One command, with what all commands have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct CommandEnvelope<'a> {
     /// [`COMMAND_VERSION`].
@@ -23,12 +24,11 @@ pub struct CommandEnvelope<'a> {
     /// Names the command in its answer. A command that is sent again keeps its id.
     pub id: u32,
     /// The command.
-    #[serde(borrow)]
     pub command: Command<'a>,
 }
 
 /// What a host asks of a device. Variants are only ever appended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Command<'a> {
@@ -43,6 +43,7 @@ pub enum Command<'a> {
         /// Where in the job this part belongs; 0 begins anew.
         offset: u16,
         /// At most [`MAX_PART`] bytes.
+        #[serde(serialize_with = "wire::as_bytes")]
         part: &'a [u8],
     },
     /// Run the plan of this hash.
@@ -61,8 +62,21 @@ pub enum Command<'a> {
     Resend,
 }
 
-impl Command<'_> {
+impl<'a> Command<'a> {
     const KINDS: u32 = 6;
+
+    /// The fields of a command of this kind.
+    fn read(kind: u32, wire: &mut Reader<'a>) -> Option<Self> {
+        Some(match kind {
+            0 => Self::Identify,
+            1 => Self::Upload { plan_hash: wire.u64()?, length: wire.u16()?, offset: wire.u16()?, part: wire.bytes()? },
+            2 => Self::Start { plan_hash: wire.u64()? },
+            3 => Self::Stop,
+            4 => Self::Acknowledge { phase: if wire.flag()? { Some(wire.u16()?) } else { None } },
+            5 => Self::Resend,
+            _ => return None,
+        })
+    }
 }
 
 /// What a device is to do: a plan and the server to run it against.
@@ -80,15 +94,16 @@ impl<const P: usize> Job<'_, P> {
     /// # Errors
     /// [`EncodeError`] if it does not fit.
     pub fn write<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], EncodeError> {
-        postcard::to_slice(self, buffer).map(|job| &*job).map_err(|_| EncodeError)
+        let length = wire::write(self, buffer).map_err(|_| EncodeError)?;
+        buffer.get(..length).ok_or(EncodeError)
     }
 }
 
 /// Reads a job phase by phase, so as to tell what does not fit.
 pub(super) fn read_job<const P: usize>(job: &[u8]) -> Result<(String<MAX_TARGET>, RunPlan<P>), Refusal> {
-    let malformed = |_| Refusal::Malformed;
-    let ((target, seed, phases), mut rest): ((&str, u64, u32), _) =
-        postcard::take_from_bytes(job).map_err(malformed)?;
+    let mut wire = Reader::new(job);
+    let target = wire.text().ok_or(Refusal::Malformed)?;
+    let (Some(seed), Some(phases)) = (wire.u64(), wire.u32()) else { return Err(Refusal::Malformed) };
     let limit = |limit: usize| u16::try_from(limit).unwrap_or(u16::MAX);
     let target = String::try_from(target).map_err(|_| Refusal::TargetTooLong(limit(MAX_TARGET)))?;
     let mut plan = RunPlan::new(seed);
@@ -97,13 +112,12 @@ pub(super) fn read_job<const P: usize>(job: &[u8]) -> Result<(String<MAX_TARGET>
             return Err(Refusal::TooManyPhases(limit(P)));
         }
         let bad = Refusal::BadPhase(u16::try_from(index).unwrap_or(u16::MAX));
-        let (phase, after): (PhasePlan, _) = postcard::take_from_bytes(rest).map_err(|_| bad)?;
+        let phase = PhasePlan::read(&mut wire).ok_or(bad)?;
         plan.push(phase).map_err(|_| Refusal::CannotRun)?;
-        rest = after;
     }
-    match (plan.phases(), rest) {
-        ([], _) => Err(Refusal::CannotRun),
-        (_, []) => Ok((target, plan)),
+    match plan.phases() {
+        [] => Err(Refusal::CannotRun),
+        _ if wire.is_empty() => Ok((target, plan)),
         _ => Err(Refusal::Malformed),
     }
 }
@@ -117,14 +131,6 @@ pub fn encode_command(envelope: &CommandEnvelope<'_>, buffer: &mut [u8]) -> Resu
     seal(envelope, buffer)
 }
 
-/// The part of a command that is the same in every version.
-#[derive(Deserialize)]
-struct Header {
-    version: u8,
-    id: u32,
-    kind: u32,
-}
-
 /// Reads the command that a segment holds, in place: the segment's bytes are overwritten.
 ///
 /// # Errors
@@ -132,16 +138,19 @@ struct Header {
 /// id. A frame, as devices send them, is of a version that no command has.
 pub fn decode_command(segment: &mut [u8]) -> Result<CommandEnvelope<'_>, DecodeError> {
     let payload = open(segment)?;
-    let (Header { version, id: sequence, kind }, _) =
-        postcard::take_from_bytes(payload).map_err(|_| DecodeError::Malformed)?;
+    let mut wire = Reader::new(payload);
+    // These three are the same in every version.
+    let (Some(version), Some(id), Some(kind)) = (wire.byte(), wire.u32(), wire.u32()) else {
+        return Err(DecodeError::Malformed);
+    };
     if version != COMMAND_VERSION {
-        return Err(DecodeError::NewerVersion { version, sequence });
+        return Err(DecodeError::NewerVersion { version, sequence: id });
     }
     if kind >= Command::KINDS {
-        return Err(DecodeError::UnknownKind { kind, sequence });
+        return Err(DecodeError::UnknownKind { kind, sequence: id });
     }
-    match postcard::take_from_bytes(payload) {
-        Ok((envelope, [])) => Ok(envelope),
+    match Command::read(kind, &mut wire) {
+        Some(command) if wire.is_empty() => Ok(CommandEnvelope { version, id, command }),
         _ => Err(DecodeError::Malformed),
     }
 }

@@ -5,7 +5,7 @@ use heapless::{String, Vec};
 use super::command::{Command, CommandEnvelope, MAX_TARGET, decode_command, read_job};
 use super::decode::DecodeError;
 use super::deframe::{Deframer, Segment};
-use super::frame::{Answer, MAX_ENCODED, Refusal};
+use super::frame::{Answer, AnswerFields, MAX_ENCODED, Refusal};
 use crate::plan::RunPlan;
 
 /// What the host wants the device to do. `P` is the capacity of the device's plans.
@@ -44,12 +44,13 @@ pub struct Control<const S: usize> {
     /// How many bytes it will have, and the hash of its plan.
     announced: (u16, u64),
     busy: bool,
-    last: Option<Answer>,
+    /// The last answer, in its plain form: there the lack of one is all zeros.
+    last: Option<AnswerFields>,
     is_due: bool,
 }
 
 impl<const S: usize> Control<S> {
-    /// A control that has seen no command.
+    /// A control that has seen no command. All its bytes are zero, so that one in static memory takes no flash.
     pub const fn new() -> Self {
         const { assert!(S <= u16::MAX as usize, "a job's length is a u16") };
         let deframer = Deframer::new();
@@ -64,6 +65,7 @@ impl<const S: usize> Control<S> {
     /// Takes the next byte from the host, and gives the request that it completes.
     ///
     /// Requests are accepted unless [`Control::refuse`] is called before the answer is sent.
+    #[inline(never)]
     pub fn push<const P: usize>(&mut self, byte: u8) -> Option<Request<P>> {
         let Some(Segment::Whole(segment)) = self.deframer.push(byte) else { return None };
         let (id, command) = match decode_command(segment) {
@@ -104,15 +106,15 @@ impl<const S: usize> Control<S> {
     }
 
     /// Has the last request answered with a refusal.
-    pub const fn refuse(&mut self, refusal: Refusal) {
+    pub fn refuse(&mut self, refusal: Refusal) {
         if let Some(last) = &mut self.last {
-            last.refusal = Some(refusal);
+            *last = Answer { refusal: Some(refusal), ..Answer::from(*last) }.into();
         }
     }
 
     /// The answer that is due, for [`Reporter::answer`](super::Reporter::answer).
     pub(super) fn due(&self) -> Option<Answer> {
-        self.last.filter(|_| self.is_due)
+        self.last.filter(|_| self.is_due).map(Answer::from)
     }
 
     /// The answer was sent.
@@ -124,7 +126,7 @@ impl<const S: usize> Control<S> {
         let (length, plan_hash) = self.announced;
         let is_whole = length > 0 && usize::from(length) == self.job.len();
         let plan_hash = if is_whole { plan_hash } else { 0 };
-        self.last = Some(Answer { command, plan_hash, refusal: result.err() });
+        self.last = Some(Answer { command, plan_hash, refusal: result.err() }.into());
         self.is_due = true;
     }
 }

@@ -4,8 +4,8 @@ use core::fmt;
 
 use serde::Deserialize;
 
+use super::checksum::crc32;
 use super::deframe::{Deframer, Segment};
-use super::encode::CRC;
 use super::frame::{Envelope, Frame, VERSION};
 use crate::time::Nanos;
 
@@ -96,7 +96,7 @@ pub(super) fn open(segment: &mut [u8]) -> Result<&[u8], DecodeError> {
     let length = unstuff(segment).ok_or(DecodeError::Framing)?;
     let decoded = segment.get(..length).ok_or(DecodeError::Framing)?;
     let (payload, checksum) = decoded.split_last_chunk::<4>().ok_or(DecodeError::Framing)?;
-    if CRC.checksum(payload) != u32::from_le_bytes(*checksum) {
+    if crc32(payload) != u32::from_le_bytes(*checksum) {
         return Err(DecodeError::Checksum);
     }
     Ok(payload)

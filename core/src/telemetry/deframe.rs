@@ -33,7 +33,8 @@ enum State {
 pub struct Deframer<const N: usize> {
     buffer: [u8; N],
     length: usize,
-    text: bool,
+    /// Since the last delimiter something came that is not text.
+    binary: bool,
     state: State,
     /// The segment of the last push has been given: the buffer is free again.
     given: bool,
@@ -49,7 +50,7 @@ impl<const N: usize> Deframer<N> {
     /// A deframer that takes what comes first for the beginning of a segment.
     pub const fn new() -> Self {
         const { assert!(N > 0, "a deframer needs a buffer") };
-        Self { buffer: [0; N], length: 0, text: true, state: State::Collecting, given: false }
+        Self { buffer: [0; N], length: 0, binary: false, state: State::Collecting, given: false }
     }
 
     /// Takes the next byte of the stream, and gives a segment if it completes one. Empty segments are not given.
@@ -61,8 +62,8 @@ impl<const N: usize> Deframer<N> {
         if byte == 0 {
             return self.delimiter();
         }
-        self.text &= is_text(byte);
-        if self.state == State::LongText && !self.text {
+        self.binary |= !is_text(byte);
+        if self.state == State::LongText && self.binary {
             self.state = State::Discarding(self.length);
         }
         if let State::Discarding(length) = &mut self.state {
@@ -75,7 +76,7 @@ impl<const N: usize> Deframer<N> {
         };
         *free = byte;
         self.length += 1;
-        if self.text && self.length == N {
+        if !self.binary && self.length == N {
             self.state = State::LongText;
             self.given = true;
             return Some(Segment::Text(&self.buffer));
@@ -84,16 +85,16 @@ impl<const N: usize> Deframer<N> {
     }
 
     fn delimiter(&mut self) -> Option<Segment<'_>> {
-        let (state, text) = (self.state, self.text);
+        let (state, binary) = (self.state, self.binary);
         self.state = State::Collecting;
-        self.text = true;
+        self.binary = false;
         self.given = true;
         let segment = self.buffer.get_mut(..self.length)?;
         match state {
             State::Discarding(length) => Some(Segment::Overlong(length)),
             State::Collecting | State::LongText if segment.is_empty() => None,
             State::LongText => Some(Segment::Text(segment)),
-            State::Collecting if text && core::str::from_utf8(segment).is_ok() => Some(Segment::Text(segment)),
+            State::Collecting if !binary && core::str::from_utf8(segment).is_ok() => Some(Segment::Text(segment)),
             State::Collecting => Some(Segment::Whole(segment)),
         }
     }

@@ -2,13 +2,11 @@
 
 use core::fmt;
 
-use crc::{CRC_32_ISO_HDLC, Crc, Table};
 use serde::Serialize;
 
+use super::checksum::crc32;
 use super::frame::{Envelope, MAX_ENCODED};
-
-/// The frames' checksum.
-pub(super) const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
+use crate::wire;
 
 /// The frame does not fit in [`MAX_ENCODED`] bytes, or not in the buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +25,7 @@ impl core::error::Error for EncodeError {}
 /// Writes a frame with both its delimiters into `buffer`, and tells its length. A buffer of [`MAX_ENCODED`] bytes
 /// suffices for every frame.
 ///
-/// Payload, checksum and byte stuffing are made in one pass, without a second buffer.
+/// Payload, checksum and byte stuffing are made in place, without a second buffer.
 ///
 /// # Errors
 /// [`EncodeError`] if the frame does not fit.
@@ -39,17 +37,23 @@ pub fn encode(envelope: &Envelope<'_>, buffer: &mut [u8]) -> Result<usize, Encod
 pub(super) fn seal<T: Serialize>(message: &T, buffer: &mut [u8]) -> Result<usize, EncodeError> {
     let limit = buffer.len().min(MAX_ENCODED);
     let Some([start, code, body @ .., _]) = buffer.get_mut(..limit) else { return Err(EncodeError) };
-    let body = postcard::to_slice_crc32(message, body, CRC.digest()).map_err(|_| EncodeError)?;
+    let length = wire::write(message, body).map_err(|_| EncodeError)?;
     *start = 0;
-    stuff(code, body);
-    let end = body.len() + 2;
+    let end = close(code, body, length).ok_or(EncodeError)? + 2;
     *buffer.get_mut(end).ok_or(EncodeError)? = 0;
     Ok(end + 1)
 }
 
+/// Appends the checksum to a payload of `length` bytes and stuffs both; tells their length if there is room.
+fn close(code: &mut u8, body: &mut [u8], length: usize) -> Option<usize> {
+    let (payload, rest) = body.split_at_mut_checked(length)?;
+    *rest.first_chunk_mut()? = crc32(payload).to_le_bytes();
+    let sealed = length + 4;
+    stuff(code, body.get_mut(..sealed)?);
+    Some(sealed)
+}
+
 /// COBS in place: each zero becomes the distance to the next one, and `code` the distance to the first.
-///
-/// postcard can do this while it writes, with an assertion at every byte.
 fn stuff(code: &mut u8, body: &mut [u8]) {
     const { assert!(MAX_ENCODED - 3 < 255, "a longer body takes more than one byte of overhead") };
     let (mut zero, mut distance) = (code, 1);

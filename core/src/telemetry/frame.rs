@@ -9,6 +9,7 @@ use crate::histogram::Totals;
 use crate::histogram::counts::CountReader;
 use crate::phase::PhaseStats;
 use crate::time::Nanos;
+use crate::wire;
 
 /// The protocol version that this crate speaks.
 pub const VERSION: u8 = 1;
@@ -121,6 +122,7 @@ pub struct Buckets<'a> {
     /// The histogram's scale.
     pub scale: i8,
     /// The runs of counts; read them with [`Buckets::for_each`].
+    #[serde(serialize_with = "wire::as_bytes")]
     pub counts: &'a [u8],
 }
 
@@ -264,9 +266,10 @@ impl fmt::Display for Refusal {
 impl core::error::Error for Refusal {}
 
 /// An [`Answer`] as it goes over the line: plain numbers, which cost less code than an enum.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-struct AnswerFields {
-    command: u32,
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(super) struct AnswerFields {
+    pub(super) command: u32,
     plan_hash: u64,
     reason: u8,
     detail: u16,

@@ -123,9 +123,9 @@
 //! | 4 | acknowledge the end of a phase, or of the run | `phase` `Option<u16>` | no |
 //! | 5 | send all buckets again | | no |
 //!
-//! A host sends one command at a time, and sends it again with the same id until it is answered: the device obeys it
-//! once. An upload begins at offset 0 and goes on where the last part ended; the answer to the last part says whether
-//! the device takes the plan, and echoes its hash.
+//! The numbers of a command have no superfluous bytes. A host sends one command at a time, and sends it again with the
+//! same id until it is answered: the device obeys it once. An upload begins at offset 0 and goes on where the last part
+//! ended; the answer to the last part says whether the device takes the plan, and echoes its hash.
 //!
 //! A job is `target` string, then the plan: `seed` `u64` and a list of phases, each `kind` `u32` (as in the phase
 //! report), `workload` `u32` (0: `path` string; 1: `prompt_tokens` `u16`, `output_tokens` `u16`), `arrival` `u32` (0 closed
@@ -137,6 +137,7 @@
 //! id of its own.
 
 mod frame;
+mod checksum;
 mod deframe;
 mod decode;
 mod encode;

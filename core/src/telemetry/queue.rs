@@ -78,12 +78,14 @@ impl<const Q: usize> TxQueue<Q> {
         if encoded.len() > self.free() {
             return false;
         }
-        for &byte in encoded {
-            if let Some(slot) = self.ring.get_mut(self.start.wrapping_add(self.length) % Q) {
-                *slot = byte;
+        let mut end = self.start.wrapping_add(self.length) % Q;
+        for byte in encoded {
+            if let Some(slot) = self.ring.get_mut(end) {
+                *slot = *byte;
             }
-            self.length += 1;
+            end = if end + 1 < Q { end + 1 } else { 0 };
         }
+        self.length += encoded.len();
         true
     }
 

@@ -211,6 +211,7 @@ impl<'a> Reporter<'a> {
     ///
     /// The cost is a comparison when nothing is due. A snapshot takes a poll for each metric, and walks the changed parts
     /// of its histogram.
+    #[inline(never)]
     pub fn poll<const N: usize, const P: usize, const Q: usize, H: PhaseHook>(
         &mut self,
         now: Nanos,
@@ -270,6 +271,7 @@ impl<'a> Reporter<'a> {
     }
 
     /// Says that the run is over, once its last phase was reported; poll it until [`Reporter::is_run_reported`].
+    #[inline(never)]
     pub fn finish<const N: usize, const P: usize, const Q: usize, H: PhaseHook>(
         &mut self,
         now: Nanos,
@@ -411,6 +413,7 @@ fn report<const N: usize>(meter: &Meter<N>, skipped: u32) -> Frame<'static> {
 }
 
 /// At most the first [`MAX_ID`] bytes, cut between characters.
+#[inline(never)]
 fn cut(text: &str) -> &str {
     text.get(..text.floor_char_boundary(MAX_ID)).unwrap_or(text)
 }

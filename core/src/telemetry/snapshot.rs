@@ -1,10 +1,13 @@
 //! One histogram into frames of bounded size, a part at a time.
 
+use core::cell::Cell;
+
 use super::frame::{Buckets, Frame, MAX_PAYLOAD, MetricTotals};
 use super::reporter::Line;
 use crate::histogram::HistogramView;
 use crate::histogram::counts::CountWriter;
 use crate::meter::{Metric, changed_block};
+use crate::wire::{Writer, zigzag};
 
 /// Room for counts in a frame: the payload less the envelope (1 + 5 + 10 + 1 bytes) and the fields of [`Buckets`]
 /// (3 + 1 + 1 + 2).
@@ -113,14 +116,15 @@ fn write_runs(histogram: &HistogramView, pending: u32, next: i32, out: &mut [u8]
             return (used, Some(index));
         }
         let tokens = used + MAX_RUN_HEADER;
-        let header = out.get_mut(used..tokens).and_then(|gap| postcard::to_slice(&(start, length), gap).ok());
-        let Some(header) = header.map(|header| header.len()) else { return (used, Some(start)) };
+        let mut header = Writer::new(out.get_mut(used..tokens).unwrap_or_default());
+        header.varint(zigzag(start.into()));
+        header.varint(length.into());
+        let header = MAX_RUN_HEADER - header.room();
         // Not with `copy_within`: it has panics that the compiler cannot see are out of reach.
-        for (from, to) in (tokens..tokens + written).zip(used + header..) {
-            let token = out.get(from).copied().unwrap_or_default();
-            if let Some(gap) = out.get_mut(to) {
-                *gap = token;
-            }
+        let bytes = Cell::from_mut(&mut *out).as_slice_of_cells();
+        let gap = bytes.get(used + header..).unwrap_or_default();
+        for (to, from) in gap.iter().zip(bytes.get(tokens..tokens + written).unwrap_or_default()) {
+            to.set(from.get());
         }
         used += header + written;
         if index <= high && is_pending(index) {

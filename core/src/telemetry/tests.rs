@@ -3,10 +3,10 @@
 use std::string::String;
 use std::vec::Vec;
 
+use crc::{CRC_32_ISO_HDLC, Crc};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::encode::CRC;
 use super::snapshot::MAX_COUNTS;
 use super::*;
 use crate::histogram::{Saturation, Totals};
@@ -127,7 +127,7 @@ fn content() -> impl Strategy<Value = Content> {
 /// A payload with its checksum, stuffed, without delimiters.
 fn seal(payload: &[u8]) -> Vec<u8> {
     let mut sealed = payload.to_vec();
-    sealed.extend(CRC.checksum(payload).to_le_bytes());
+    sealed.extend(Crc::<u32>::new(&CRC_32_ISO_HDLC).checksum(payload).to_le_bytes());
     let mut stuffed = std::vec![0; cobs::max_encoding_length(sealed.len())];
     let length = cobs::encode(&sealed, &mut stuffed);
     stuffed.truncate(length);

@@ -87,13 +87,6 @@ pub fn run() {
         plan.push(PhasePlan { kind, workload, arrival: black_box(arrival), stop, grace: unknown() }).ok();
     }
     let Ok(mut runner) = Runner::<N, 2>::new(plan, ()) else { return };
-    let identity = Identity {
-        device_id: text(),
-        boot_id: unknown(),
-        firmware: text(),
-        firmware_version: text(),
-        clock_hz: unknown(),
-    };
     let config = ReporterConfig {
         hello_every: unknown(),
         report_every: unknown(),
@@ -103,7 +96,7 @@ pub fn run() {
         final_attempts: unknown(),
         acknowledge_within: unknown(),
     };
-    let mut reporter = Reporter::new(identity, config);
+    let mut reporter = Reporter::new(identity(), config);
     let mut queue = TxQueue::<4096>::new();
     let (runner, reporter, queue) = black_box((&mut runner, &mut reporter, &mut queue));
     loop {
@@ -132,6 +125,11 @@ pub fn run() {
     }
     reporter.finish(unknown(), &*runner, queue);
     black_box((queue, reporter.skipped(), reporter.next_due(), reporter.is_phase_reported()));
+}
+
+/// Who a device may be.
+pub fn identity() -> Identity<'static> {
+    Identity { device_id: text(), boot_id: unknown(), firmware: text(), firmware_version: text(), clock_hz: unknown() }
 }
 
 /// Text of unknown length and content.

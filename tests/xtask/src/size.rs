@@ -1,16 +1,16 @@
 //! `cargo xtask size`: what `phasemeter-core` adds to a firmware, and that nothing in it can panic.
 
-use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
-use object::{Object, ObjectSection, SectionKind};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::baseline::{Baseline, Number, table};
 use crate::command::output;
+use crate::firmware::{self, size::Image};
 use crate::probe::{self, Profile};
 use crate::toolchain::Toolchain;
 
+/// The last one is that of the firmware.
 const TARGETS: [&str; 2] = ["thumbv6m-none-eabi", "thumbv7em-none-eabihf"];
 
 /// The image that makes every call there is.
@@ -28,6 +28,9 @@ const IMAGES: [(&str, &str); 5] = [
     ("size_run", "+ runner and reporter"),
 ];
 
+/// What a firmware links: of all that is above, neither percentiles nor merging.
+const FIRMWARE: &str = "size_firmware";
+
 const BASELINE: Baseline =
     Baseline { path: "tests/size/flash.txt", command: "cargo xtask size", band: 2, band_between_compilers: 10 };
 
@@ -36,23 +39,28 @@ const BASELINE: Baseline =
 /// # Errors
 /// When an image cannot be built, which is so when a panic is reachable in it, or when one has grown.
 pub(crate) fn run(update: bool) -> Result<()> {
-    let images: Vec<&str> = [EVERYTHING, EMPTY].into_iter().chain(IMAGES.map(|(image, _)| image)).collect();
+    let images: Vec<&str> = [EVERYTHING, EMPTY, FIRMWARE].into_iter().chain(IMAGES.map(|(image, _)| image)).collect();
     let mut numbers = Vec::new();
     let mut compiler = String::new();
+    let mut firmware = PathBuf::new();
     for target in TARGETS {
         let toolchain = Toolchain::for_target(target)?;
         compiler = toolchain.compiler()?;
         let directory = probe::build(toolchain, target, Profile::Release, &images)?;
-        let empty = flash(&directory.join(EMPTY))?;
-        for (image, row) in IMAGES {
-            let size = flash(&directory.join(image))?;
-            let value = size.checked_sub(empty).context("an image is smaller than the empty one")?;
+        let empty = Image::read(&directory.join(EMPTY))?;
+        for (image, row) in IMAGES.into_iter().chain([(FIRMWARE, "what a firmware links")]) {
+            let image = Image::read(&directory.join(image))?;
+            ensure!(image.data == empty.data, "with {row}, {} bytes of variables do not begin as zero", image.data);
+            let value = image.flash.checked_sub(empty.flash).context("an image is smaller than the empty one")?;
             numbers.push(Number { column: target.to_owned(), row: row.to_owned(), value });
         }
+        firmware = directory.join(FIRMWARE);
     }
     println!("No panic is reachable: the images link without a panic handler.\n");
     println!("{}", table("flash, bytes", &numbers));
-    BASELINE.settle(&compiler, &numbers, update)
+    BASELINE.settle(&compiler, &numbers, update)?;
+    firmware::size::show(&Image::read(&firmware)?);
+    Ok(())
 }
 
 /// Shows that the check for panics finds one: with a panic, the image must not link.
@@ -72,14 +80,4 @@ pub(crate) fn prove() -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The bytes of an image that lie in flash: code, constants, and the initial values of variables.
-fn flash(image: &Path) -> Result<u64> {
-    let data = fs::read(image).with_context(|| format!("cannot read {}", image.display()))?;
-    let file = object::File::parse(&*data).with_context(|| format!("{} is no ELF file", image.display()))?;
-    let in_flash = |section: &object::Section<'_, '_>| {
-        matches!(section.kind(), SectionKind::Text | SectionKind::ReadOnlyData | SectionKind::Data)
-    };
-    Ok(file.sections().filter(in_flash).map(|section| section.size()).sum())
 }

@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod process;
 mod run;
+pub(crate) mod size;
 mod test;
 
 use std::path::PathBuf;
@@ -41,6 +42,12 @@ pub(crate) enum Firmware {
     },
     /// Measure throughput, punctuality and accuracy in QEMU, and print them
     Bench,
+    /// Measure flash, crate by crate, and static memory
+    Size {
+        /// Write the baseline instead of comparing with it
+        #[arg(long)]
+        update: bool,
+    },
     /// Count the instructions that metering takes for each request
     Insns {
         /// Write the baseline instead of comparing with it
@@ -64,6 +71,7 @@ impl Firmware {
             }
             Self::Run { plan, json, features } => run::run(&plan, json, &features),
             Self::Bench => bench::run().map(|()| ExitCode::SUCCESS),
+            Self::Size { update } => size::run(update).map(|()| ExitCode::SUCCESS),
             Self::Insns { update } => bench::insns(update).map(|()| ExitCode::SUCCESS),
             Self::Test => test().map(|()| ExitCode::SUCCESS),
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::{MANIFEST, QEMU, TARGET, build};
+use super::{MANIFEST, QEMU, TARGET, bench, build, size};
 use crate::command::{cargo, output, program, root, run as run_command};
 use crate::toolchain::{Toolchain, ensure_component, ensure_program};
 
@@ -22,6 +22,8 @@ pub(crate) fn run() -> Result<()> {
     run_command(
         cargo().args(["test", "--locked", "--manifest-path", MANIFEST]).arg("--target-dir").arg(build::directory()),
     )?;
+    size::run(false)?;
+    bench::insns(false)?;
     in_qemu()
 }
 
