@@ -4,6 +4,8 @@
 mod support;
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -114,4 +116,47 @@ fn a_server_that_stops_in_mid_run_ends_in_a_report() {
     assert_eq!(second, PhaseCounts { sent: 20, completed: 20, errors: 20, ..PhaseCounts::default() });
     assert_eq!(loopback.phase(0).metrics[Metric::ServiceTime].observed(), answered);
     assert!(loopback.texts.concat().contains("20 not connected, 0 bad status, 0 broken"), "{:?}", loopback.texts);
+}
+
+#[test]
+fn a_run_that_is_stopped_leaves_the_server_alone() {
+    let (server, log) = server("left.jsonl", MockConfig { latency: delay(1_000, 0.0), ..MockConfig::default() });
+    let mut loopback = Loopback::new(config(), server.addr());
+    let plan = plan(&[(get(), Arrival::ClosedLoop { concurrency: 5 }, Stop::requests(100))]);
+    assert_eq!(loopback.upload("", &plan), None);
+    assert_eq!(loopback.ask(Command::Start { plan_hash: plan.content_hash() }), None);
+    loopback.run_for(Nanos::from_millis(300));
+    assert_eq!(loopback.ask(Command::Stop), None);
+    loopback.await_end();
+    assert_eq!(
+        loopback.phase(0).stats.unwrap().counts,
+        PhaseCounts { sent: 5, cancelled: 5, ..PhaseCounts::default() }
+    );
+    server.stop();
+    let cancelled = requests(&log).iter().map(|request| request.cancelled).collect::<Vec<_>>();
+    assert_eq!(cancelled, [true; 5]);
+}
+
+#[test]
+fn a_response_that_its_connection_ends_is_whole_unless_the_server_resets_it() {
+    for (is_reset, errors) in [(false, 0), (true, 20)] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut loopback = Loopback::new(config(), listener.local_addr().unwrap());
+        thread::spawn(move || {
+            for mut connection in listener.incoming().map_while(Result::ok) {
+                // The system resets a connection that is closed before all of it was read. One that was opened ahead of
+                // need may carry nothing.
+                let mut request = vec![0; if is_reset { 1 } else { 4_096 }];
+                if let Ok(1..) = connection.read(&mut request) {
+                    let _ = connection.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nwhole");
+                }
+            }
+        });
+        let one = Arrival::ClosedLoop { concurrency: 1 };
+        loopback.carry_out(&plan(&[(get(), one, Stop::requests(20))]));
+        let counts = loopback.phase(0).stats.unwrap().counts;
+        assert_eq!(counts, PhaseCounts { sent: 20, completed: 20, errors, ..PhaseCounts::default() });
+        let is_told = loopback.texts.concat().contains("failed: 0 not connected, 0 bad status, 20 broken");
+        assert_eq!(is_told, is_reset, "{:?}", loopback.texts);
+    }
 }
