@@ -198,7 +198,7 @@ where
         let has_heard = self.hear(now);
         self.poll_connections(now);
         let due = match self.state {
-            State::Running => self.run(now),
+            State::Running => self.run(),
             State::Idle | State::Over => self.wait(now),
         };
         self.reporter.answer(now, self.control, self.queue);
@@ -231,30 +231,33 @@ where
     }
 
     /// While there is a run: sends what is due, and tells when there is more to do.
-    fn run(&mut self, now: Nanos) -> Nanos {
+    fn run(&mut self) -> Nanos {
         let mut sent = false;
+        let mut now;
         let due = loop {
+            // What came before took its time, which is not to be taken for lateness.
+            now = self.clock.now();
             if self.runner.meter().stats().state == PhaseState::Created && !self.is_warm(now) {
                 self.report(now);
                 break now.saturating_add(IDLE);
             }
             let place = self.free_connection(now);
             let step = self.runner.poll(now, place.is_some());
+            if let (Step::Send(ticket), Some(place)) = (step, place) {
+                // Before anything is said: a report takes its time.
+                self.send(place, ticket, now);
+                sent = true;
+            }
             self.report(now);
-            match (step, place) {
-                (Step::Send(ticket), Some(place)) => {
-                    sent = true;
-                    self.send(place, ticket, now);
-                }
-                // Not asked for.
-                (Step::Send(ticket), None) => self.finish(&ticket, now, Outcome::Cancelled),
-                (Step::WaitUntil(due), _) => {
+            match step {
+                Step::Send(_) => {}
+                Step::WaitUntil(due) => {
                     // The load goes on, whatever the line does.
                     self.line_took = now;
                     self.open_connections(now);
                     break due.min(self.reporter.next_due());
                 }
-                (Step::PhaseEnded, _) => {
+                Step::PhaseEnded => {
                     self.give_up(now);
                     if !self.reporter.is_phase_reported() && !self.is_line_stuck(now) {
                         break now.saturating_add(LINE_RETRY);
@@ -262,7 +265,7 @@ where
                     self.runner.next_phase();
                     self.begin_phase(now);
                 }
-                (Step::Finished, _) => {
+                Step::Finished => {
                     if self.reporter.is_run_reported() || self.is_line_stuck(now) {
                         self.state = State::Over;
                         self.control.set_busy(false);
@@ -390,10 +393,11 @@ where
                 self.begin_boot();
                 self.reporter.identify();
             }
-            Asked::Start { target, plan } => match self.resolve(&target) {
-                Some(target) if self.start(now, plan, target) => self.reporter.expect_acknowledgement(),
-                Some(_) => self.control.refuse(Refusal::CannotRun),
-                None => self.control.refuse(Refusal::BadTarget),
+            Asked::Start { target, plan } => match (self.resolve(&target), unknown_phase(&plan)) {
+                (_, Some(index)) => self.control.refuse(Refusal::BadPhase(index)),
+                (None, _) => self.control.refuse(Refusal::BadTarget),
+                (Some(target), _) if self.start(now, plan, target) => self.reporter.expect_acknowledgement(),
+                _ => self.control.refuse(Refusal::CannotRun),
             },
             Asked::Stop if self.state == State::Running => self.runner.cancel(now),
             Asked::Acknowledge(phase) => self.reporter.acknowledge(phase),
@@ -474,6 +478,12 @@ where
             _ => Written::Busy,
         }
     }
+}
+
+/// The first phase whose requests cannot be made.
+fn unknown_phase(plan: &RunPlan<MAX_PHASES>) -> Option<u16> {
+    let is_known = |workload: &Workload| Request::new(workload, "").is_some();
+    (0..).zip(plan.phases()).find(|(_, phase)| !is_known(&phase.workload)).map(|(index, _)| index)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

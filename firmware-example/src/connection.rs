@@ -224,17 +224,19 @@ impl Connection {
                         ticket.mark_token(at);
                     }
                 }
-                Ok(Ok((Progress::Answered, _))) => {
-                    ended = self.ended(at, Ok(()));
-                    self.state = State::Draining(at.saturating_add(DRAIN_WITHIN));
-                }
-                Ok(Ok((Progress::Done, has_more))) => {
-                    let end = self.done(at);
-                    // What follows was not asked for; and the end of the connection may have come with the response.
-                    if has_more || !self.response.keeps_alive() || !is_usable(socket) {
-                        self.close(socket, at);
+                Ok(Ok((progress, has_more))) => {
+                    if progress == Progress::Answered {
+                        ended = self.ended(at, Ok(()));
+                        self.state = State::Draining(at.saturating_add(DRAIN_WITHIN));
                     }
-                    return ended.or(end);
+                    if self.response.is_done() {
+                        let end = self.done(at);
+                        // What follows was not asked for; and the end of the connection may have come with the response.
+                        if has_more || !self.response.keeps_alive() || !is_usable(socket) {
+                            self.close(socket, at);
+                        }
+                        return ended.or(end);
+                    }
                 }
                 Ok(Err(error)) => {
                     self.close(socket, at);

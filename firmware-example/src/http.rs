@@ -10,6 +10,9 @@ const MAX_LINE: usize = 128;
 /// The longest head, with interim responses and trailers.
 const MAX_HEAD: u32 = 16 * 1024;
 
+/// How every response starts: what does not is refused at once.
+const START: &[u8] = b"HTTP/1.";
+
 /// What the request asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
@@ -104,6 +107,11 @@ impl Response {
         matches!(self.status, 200..=299)
     }
 
+    /// Whether nothing more belongs to the response.
+    pub fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
     /// Whether the connection can take another request once the response has ended.
     pub const fn keeps_alive(&self) -> bool {
         self.keep_alive && !self.says_close
@@ -195,6 +203,9 @@ impl Response {
         if self.head > MAX_HEAD {
             return Err(HttpError::Malformed);
         }
+        if self.state == State::Status && START.get(self.line_length).is_some_and(|start| *start != byte) {
+            return Err(HttpError::Malformed);
+        }
         if byte != b'\n' {
             if let Some(place) = self.line.get_mut(self.line_length) {
                 *place = byte;
@@ -228,9 +239,7 @@ impl Response {
     }
 
     fn status_line(&mut self, line: &[u8]) -> Result<State, HttpError> {
-        let (b"HTTP/1.", rest) = line.split_at_checked(7).ok_or(HttpError::Malformed)? else {
-            return Err(HttpError::Malformed);
-        };
+        let rest = line.strip_prefix(START).ok_or(HttpError::Malformed)?;
         let [minor @ b'0'..=b'9', b' ', digits @ ..] = rest else { return Err(HttpError::Malformed) };
         let (digits, rest) = digits.split_at_checked(3).ok_or(HttpError::Malformed)?;
         if !matches!(rest, [] | [b' ' | b'\r', ..]) {

@@ -29,6 +29,9 @@ const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 /// The server, unless the host names one.
 const TARGET: SocketAddrV4 = SocketAddrV4::new(GATEWAY, 8080);
 
+/// Who has not heard from a host by then runs the built-in plan.
+const BUILT_IN_AFTER: Nanos = Nanos::from_secs(10);
+
 static STORAGE: ConstStaticCell<Storage> = ConstStaticCell::new(Storage::new());
 
 #[entry]
@@ -49,7 +52,7 @@ fn main() -> ! {
         },
         place: Place { mac: MAC, address: ADDRESS, gateway: Some(GATEWAY) },
         target: parameters.target.unwrap_or(TARGET),
-        built_in_after: parameters.starts.then_some(Nanos::ZERO),
+        built_in_after: Some(if parameters.starts { Nanos::ZERO } else { BUILT_IN_AFTER }),
         metering: parameters.metering,
     };
     #[cfg(feature = "semihosting")]

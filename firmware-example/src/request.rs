@@ -31,10 +31,11 @@ pub struct Request {
 }
 
 impl Request {
-    /// The request that `workload` asks for, to be sent to `host`. `None` for a workload that this firmware does not know.
+    /// The request that `workload` asks for, to be sent to `host`. `None` for a workload that this firmware does not
+    /// know, and for what is no path.
     pub fn new(workload: &Workload, host: &str) -> Option<Self> {
         match workload {
-            Workload::Get { path } => Some(Self::get(path, host)),
+            Workload::Get { path } if is_path(path) => Some(Self::get(path, host)),
             Workload::Chat { prompt_tokens, output_tokens } => Some(Self::chat(*prompt_tokens, *output_tokens, host)),
             _ => None,
         }
@@ -95,6 +96,11 @@ impl Request {
     }
 }
 
+/// Whether it can stand in a request line: nothing in it ends the line, or the path.
+fn is_path(path: &str) -> bool {
+    path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 #[cfg(test)]
 mod tests {
     use std::string::String;
@@ -120,6 +126,13 @@ mod tests {
     fn a_get_is_one_head() {
         let text = written(&Request::get("/a", "10.0.2.2:80"), 100);
         assert_eq!(text, "GET /a HTTP/1.1\r\nHost: 10.0.2.2:80\r\n\r\n");
+    }
+
+    #[test]
+    fn what_is_no_path_is_not_asked_for() {
+        for path in ["", "a", "/a b", "/ HTTP/1.1\r\nX: y", "/\u{e9}"] {
+            assert!(Request::new(&Workload::get(path).unwrap(), "10.0.2.2:80").is_none(), "{path}");
+        }
     }
 
     #[test]

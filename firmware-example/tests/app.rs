@@ -243,6 +243,11 @@ fn what_does_not_fit_is_refused_with_the_reason() {
         let refusal = simulation.ask(Command::Start { plan_hash: fits.content_hash() }).unwrap();
         assert!(refusal.contains("cannot reach such a target"), "{target}: {refusal}");
     }
+    let split = plan(&[(get(), ONE, Stop::requests(1)), (Workload::get("/a b").unwrap(), ONE, Stop::requests(1))]);
+    assert_eq!(simulation.upload("", &split), None);
+    let refusal = simulation.ask(Command::Start { plan_hash: split.content_hash() }).unwrap();
+    assert!(refusal.contains("cannot send the requests of phase 1"), "{refusal}");
+    assert_eq!(simulation.upload("", &fits), None);
     let unknown = simulation.ask(Command::Start { plan_hash: 1 }).unwrap();
     assert!(unknown.contains("no plan"), "{unknown}");
     simulation.carry_out(&fits);

@@ -107,6 +107,8 @@ fn a_status_of_failure_leaves_the_connection() {
 fn what_is_malformed_is_refused() {
     for bytes in [
         "SSH-2.0-OpenSSH\r\n",
+        "garbage without an end",
+        "HTTP/1?",
         "HTTP/2 200\r\n",
         "HTTP/1.1 20\r\n\r\n",
         "HTTP/1.1 2000 OK\r\n\r\n",
@@ -164,6 +166,18 @@ fn the_tokens_of_a_chat() {
     let bytes = stream("text/event-stream; charset=utf-8", &events);
     let end = Ok((bytes.len(), true, true));
     assert_eq!(whole(Expect::Chat, &bytes), Read { tokens: 3, is_answered: true, end });
+}
+
+#[test]
+fn a_chat_that_ends_with_its_answer_is_done() {
+    let body = format!("{TOKEN}data: [DONE]\n\n");
+    let bytes =
+        format!("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let mut response = Response::new(Expect::Chat);
+    let (first, _) = response.feed(bytes.as_bytes()).unwrap();
+    assert!(!response.is_done());
+    assert_eq!(response.feed(&bytes.as_bytes()[first..]), Ok((bytes.len() - first, Progress::Answered)));
+    assert!(response.is_done());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `cargo xtask firmware …`: build the example firmware, run it in QEMU against a mock server, test it.
 
+mod bench;
 mod build;
 mod process;
 mod run;
@@ -7,6 +8,8 @@ mod test;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+pub(crate) use test::run as test;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -36,6 +39,14 @@ pub(crate) enum Firmware {
         #[arg(long, value_name = "LIST", default_value = "mps2")]
         features: String,
     },
+    /// Measure throughput, punctuality and accuracy in QEMU, and print them
+    Bench,
+    /// Count the instructions that metering takes for each request
+    Insns {
+        /// Write the baseline instead of comparing with it
+        #[arg(long)]
+        update: bool,
+    },
     /// Check the firmware's format and lints, and run its tests, on this machine and in QEMU
     Test,
 }
@@ -52,7 +63,9 @@ impl Firmware {
                 Ok(ExitCode::SUCCESS)
             }
             Self::Run { plan, json, features } => run::run(&plan, json, &features),
-            Self::Test => test::run().map(|()| ExitCode::SUCCESS),
+            Self::Bench => bench::run().map(|()| ExitCode::SUCCESS),
+            Self::Insns { update } => bench::insns(update).map(|()| ExitCode::SUCCESS),
+            Self::Test => test().map(|()| ExitCode::SUCCESS),
         }
     }
 }
