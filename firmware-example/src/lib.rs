@@ -4,3 +4,14 @@
 //! tests run it on the host. What a board has to bring is in `board`.
 
 #![cfg_attr(not(test), no_std)]
+
+pub mod request;
+mod sse;
+pub mod http;
+pub mod plan;
+pub mod net;
+mod connection;
+pub mod app;
+pub mod parameters;
+pub mod wire;
+pub mod scripted;

@@ -5,12 +5,16 @@
 mod command;
 mod device;
 mod obedient;
+mod qemu;
 mod summary;
+mod truth;
 
 pub use command::{Exited, LIMIT, Running, phasemeter, run, wait_for};
 pub use device::{Device, Direct, direct_merge, frames};
 pub use obedient::{Faults, PHASES, obedient_device};
+pub use qemu::{Monitor, assert_no_frame_dropped, image, qemu};
 pub use summary::{assert_follows_schema, parse, process_document, without_names};
+pub use truth::assert_order_statistics;
 
 use phasemeter_core::histogram::{Counter, LatencyHistogram};
 

@@ -5,13 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use phasemeter_tests::{Running, parse, phasemeter, run};
+use phasemeter_tests::{Running, assert_order_statistics, parse, phasemeter, run};
 use serde_json::Value;
-
-/// By how much the client's order statistics may exceed the server's: the loopback, two processes and their scheduling
-/// on a busy machine. In milliseconds, by percentile.
-const OVERHEAD_MS: [(&str, u64, f64); 5] =
-    [("p50", 50, 10.0), ("p75", 75, 20.0), ("p90", 90, 40.0), ("p95", 95, 60.0), ("p99", 99, 150.0)];
 
 fn is_empty(directory: &Path) -> bool {
     fs::read_dir(directory).unwrap().next().is_none()
@@ -76,6 +71,7 @@ fn assert_truth(summary: &Value, log: &str) {
         let phase = phases.iter().find(|summary| summary["phase"] == phase && summary["device"].is_null()).unwrap();
         let requests: Vec<_> = log.iter().filter(|request| request["route"] == route).collect();
         let failed = requests.iter().filter(|request| request["status"] == 500).count();
+        assert!(requests.len() > 300, "{} requests are too few", requests.len());
         assert_eq!(phase["counts"]["sent"], requests.len());
         assert_eq!(phase["counts"]["completed"], requests.len());
         assert_eq!(phase["counts"]["errors"], failed);
@@ -102,19 +98,5 @@ fn assert_truth(summary: &Value, log: &str) {
             gaps.iter().map(|gap| gap.as_f64().unwrap()).sum::<f64>() / 23.0
         });
         assert_order_statistics(&metrics["inter_token_latency"], &gaps, 1.0 / 23.0);
-    }
-}
-
-/// Nearest rank on the server's side against the proven bounds on the client's: `shortfall` is the part of the
-/// overhead by which the client may have measured less than the server.
-fn assert_order_statistics(metric: &Value, truth: &[f64], shortfall: f64) {
-    assert_eq!(metric["count"], truth.len());
-    assert!(truth.len() > 300, "{} requests are too few", truth.len());
-    for (name, percent, overhead) in OVERHEAD_MS {
-        let truth = truth[(truth.len() * usize::try_from(percent).unwrap()).div_ceil(100) - 1];
-        let percentile = &metric["percentiles"][name];
-        let (lower, upper) = (percentile["lower"].as_f64().unwrap(), percentile["upper"].as_f64().unwrap());
-        assert!(truth - overhead * shortfall <= upper, "{name}: the server took {truth} ms, measured {percentile}");
-        assert!(lower <= truth + overhead, "{name}: the server took {truth} ms, measured {percentile}");
     }
 }

@@ -66,6 +66,9 @@ impl Default for ReporterConfig {
 /// When to look again for room for what could not be reported.
 const RETRY_EVERY: Nanos = Nanos::from_millis(10);
 
+/// Between the metrics of a snapshot: the load gets its turn.
+const METRIC_EVERY: Nanos = Nanos::from_millis(1);
+
 /// Turns the live phase into frames, at its own pace: the load never waits for the line.
 ///
 /// Call [`Reporter::poll`] after every [`Runner::poll`]. A report that is due and does not fit in the queue is counted
@@ -206,7 +209,8 @@ impl<'a> Reporter<'a> {
 
     /// Puts the frames that are due into the queue. Never waits.
     ///
-    /// The cost is a comparison when nothing is due; a snapshot walks the changed parts of each histogram.
+    /// The cost is a comparison when nothing is due. A snapshot takes a poll for each metric, and walks the changed parts
+    /// of its histogram.
     #[inline(never)]
     pub fn poll<const N: usize, const P: usize, const Q: usize, H: PhaseHook>(
         &mut self,
@@ -249,7 +253,6 @@ impl<'a> Reporter<'a> {
                 self.finals(now, runner.meter_mut(), queue);
             }
             PhaseState::Started | PhaseState::SendingComplete if now >= self.next_snapshot => {
-                self.next_snapshot = now.saturating_add(self.config.snapshot_every);
                 if self.metrics_done == METRICS {
                     self.metrics_done = 0;
                     self.snapshots = self.snapshots.wrapping_add(1);
@@ -257,9 +260,11 @@ impl<'a> Reporter<'a> {
                         self.restart(runner.meter_mut());
                     }
                 }
-                if !self.snapshot(now, runner.meter_mut(), queue) {
-                    self.skipped = self.skipped.saturating_add(1);
-                }
+                let fitted = self.next_metric(now, runner.meter_mut(), queue);
+                let is_part = fitted && self.metrics_done < METRICS;
+                self.next_snapshot =
+                    now.saturating_add(if is_part { METRIC_EVERY } else { self.config.snapshot_every });
+                self.skipped = self.skipped.saturating_add(u32::from(!fitted));
             }
             PhaseState::Created | PhaseState::Started | PhaseState::SendingComplete => {}
         }
@@ -329,7 +334,23 @@ impl<'a> Reporter<'a> {
         meter: &mut Meter<N>,
         queue: &mut TxQueue<Q>,
     ) -> bool {
+        while self.metrics_done < METRICS {
+            if !self.next_metric(now, meter, queue) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Sends what changed of the next metric that has changed; tells whether it fitted.
+    fn next_metric<const N: usize, const Q: usize>(
+        &mut self,
+        now: Nanos,
+        meter: &mut Meter<N>,
+        queue: &mut TxQueue<Q>,
+    ) -> bool {
         let phase = meter.stats().index;
+        let first = self.sequence;
         let mut line = Line { sequence: &mut self.sequence, now, queue };
         for (metric, progress) in self.progress.iter_mut().skip(self.metrics_done) {
             let MetricView { histogram, changed } = meter.metric_mut(metric);
@@ -337,6 +358,9 @@ impl<'a> Reporter<'a> {
                 return false;
             }
             self.metrics_done += 1;
+            if *line.sequence != first {
+                break;
+            }
         }
         true
     }

@@ -13,7 +13,7 @@ use crate::mock::{LogNormalDelay, MockConfig, MockServer};
 const NOTES: &str = "\
 Delays are MEDIAN,SIGMA of a log-normal distribution: half of them are shorter
 than MEDIAN, and SIGMA (0 to 4) is the spread; MEDIAN alone is a constant delay.
-Timers round delays up to the next millisecond: the log has what was applied.
+Timers are about 0.1 ms late, more on a busy host: the log has what was applied.
 
 Example: a language model of moderate speed that fails one request in a hundred
   phasemeter mock-server --first-token 200ms,0.4 --inter-token 20ms,0.3 \\

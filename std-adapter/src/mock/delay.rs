@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures_timer::Delay;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rand_distr::StandardNormal;
@@ -98,6 +99,13 @@ impl fmt::Display for LogNormalDelay {
         // One token per side of the comma, so that the text parses back.
         let median = humantime::format_duration(self.median).to_string().replace(' ', "");
         write!(f, "{median},{}", self.sigma)
+    }
+}
+
+/// Resolves at `due`, at once if that has passed.
+pub(super) async fn sleep_until(due: Instant) {
+    if let Some(wait) = due.checked_duration_since(Instant::now()) {
+        Delay::new(wait).await;
     }
 }
 

@@ -8,8 +8,8 @@
 //!
 //! Requests are numbered in order of arrival, and request `k` draws its delays from its own generator made of
 //! (seed, `k`): the same seed deals the same delays however the requests overlap (with one version of `rand`; its
-//! generator may change between releases). Timers round delays up to the next millisecond and a busy host adds to
-//! that, so the server measures what it really applied and logs that, see [`RequestRecord`].
+//! generator may change between releases). Timers are a tenth of a millisecond late and a busy host adds to that, so the
+//! server measures what it really applied and logs that, see [`RequestRecord`].
 //!
 //! ```
 //! use phasemeter::mock::{MockConfig, MockServer};

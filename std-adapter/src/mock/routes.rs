@@ -15,10 +15,9 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::sleep_until;
 
 use super::MockConfig;
-use super::delay::{LogNormalDelay, request_rng};
+use super::delay::{LogNormalDelay, request_rng, sleep_until};
 use super::log::{LogSender, Trace};
 use super::stream::{Schedule, TokenStream, token_text};
 
@@ -49,7 +48,7 @@ pub(super) fn router(config: MockConfig, log: Option<LogSender>) -> Router {
 struct Deal {
     number: u64,
     rng: StdRng,
-    first_byte_at: tokio::time::Instant,
+    first_byte_at: Instant,
     fails: bool,
     trace: Trace,
 }
@@ -62,7 +61,7 @@ impl Server {
         let first = first.draw(&mut rng);
         let fails = rng.random_bool(self.config.error_rate);
         trace.dealt(first, if fails { 500 } else { 200 });
-        Deal { number, rng, first_byte_at: (entered + first).into(), fails, trace }
+        Deal { number, rng, first_byte_at: entered + first, fails, trace }
     }
 }
 

@@ -1,14 +1,16 @@
 //! A chat answer streamed as server-sent events, one token at a time.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use axum::body::{Bytes, HttpBody};
+use futures_timer::Delay;
 use hyper::body::Frame;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
-use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::delay::LogNormalDelay;
 use super::log::Trace;
@@ -34,6 +36,11 @@ impl Schedule {
         self.next_at
     }
 
+    /// How long from now until the next token is due.
+    fn wait(&self) -> Duration {
+        self.next_at.saturating_duration_since(Instant::now())
+    }
+
     /// Goes on to the next token; false when the one that was due is the last.
     fn advance(&mut self) -> bool {
         self.remaining = self.remaining.saturating_sub(1);
@@ -47,7 +54,7 @@ impl Schedule {
 /// The response body. Dropped unfinished by the server when the client goes away; its trace then says so.
 pub(super) struct TokenStream {
     schedule: Schedule,
-    timer: Pin<Box<Sleep>>,
+    timer: Delay,
     chunk: Value,
     sent: u32,
     stage: Stage,
@@ -64,7 +71,7 @@ enum Stage {
 impl TokenStream {
     pub(super) fn new(schedule: Schedule, mut chunk: Value, trace: Trace) -> Self {
         chunk["object"] = json!("chat.completion.chunk");
-        let timer = Box::pin(sleep_until(schedule.next_at));
+        let timer = Delay::new(schedule.wait());
         Self { schedule, timer, chunk, sent: 0, stage: Stage::Tokens, trace }
     }
 
@@ -82,11 +89,11 @@ impl HttpBody for TokenStream {
         let this = self.get_mut();
         let event = match this.stage {
             Stage::Tokens => {
-                ready!(this.timer.as_mut().poll(context));
+                ready!(Pin::new(&mut this.timer).poll(context));
                 let event = this.event(&json!({ "content": token_text(this.sent) }), None);
                 this.sent += 1;
                 if this.schedule.advance() {
-                    this.timer.as_mut().reset(this.schedule.next_at);
+                    this.timer.reset(this.schedule.wait());
                 } else {
                     this.stage = Stage::Stop;
                 }

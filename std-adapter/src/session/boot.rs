@@ -129,11 +129,16 @@ impl Boot {
     fn take_hello(&mut self, hello: &Hello<'_>) {
         self.id = Some(hello.boot_id);
         self.skipped = self.skipped.max(hello.skipped);
+        // A device that has ended its run has no plan any more: that of the run stays.
+        let (plan_hash, phases) = match &self.info {
+            Some(known) if hello.plan_hash == 0 => (known.plan_hash, known.phases),
+            _ => (hello.plan_hash, hello.phases),
+        };
         self.info = Some(DeviceInfo {
             device_id: printable(hello.device_id),
             firmware: printable(&format!("{} {}", hello.firmware, hello.firmware_version)),
-            plan_hash: hello.plan_hash,
-            phases: hello.phases,
+            plan_hash,
+            phases,
         });
     }
 

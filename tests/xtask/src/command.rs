@@ -32,7 +32,8 @@ pub(crate) fn cargo() -> Command {
 /// When the program cannot be started or ends with anything but success.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let line = command_line(command);
-    println!("$ {line}");
+    // Beside what cargo says, and out of the way of what a task prints.
+    eprintln!("$ {line}");
     let status = command.status().with_context(|| format!("`{line}` could not be started"))?;
     if !status.success() {
         bail!("`{line}` ended with {status}");

@@ -11,12 +11,10 @@ mod table;
 
 mod baseline;
 mod probe;
-mod firmware {
-    pub(crate) mod size;
-}
 mod size;
 mod insns;
 mod bench;
+mod firmware;
 
 mod test;
 
@@ -67,6 +65,9 @@ enum Task {
         #[arg(long)]
         process: bool,
     },
+    /// Build, run and test the example firmware
+    #[command(subcommand)]
+    Firmware(firmware::Firmware),
     /// Count executed instructions and used stack
     Insns {
         /// Write the baselines instead of comparing with them
@@ -77,6 +78,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Task::Firmware(firmware) => return firmware.run().unwrap_or_else(|error| fail(&error)),
         Task::Test => test::run(),
         Task::Table { check } => table(check),
         Task::Size { prove: true, .. } => size::prove(),
@@ -85,11 +87,12 @@ fn main() -> ExitCode {
         Task::Bench { quick, .. } => bench::run(quick),
         Task::Insns { update } => insns::run(update),
     };
-    if let Err(error) = result {
-        eprintln!("error: {error:#}");
-        return ExitCode::FAILURE;
-    }
-    ExitCode::SUCCESS
+    result.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::FAILURE
 }
 
 fn table(check: bool) -> Result<()> {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::command::{self, cargo, run as run_command};
 use crate::toolchain::{self, Toolchain};
-use crate::{insns, size};
+use crate::{firmware, insns, size};
 
 /// What `phasemeter-core` must build for: a core without compare-and-swap, one with an FPU, and RISC-V.
 const BARE_METAL: [&str; 3] = ["thumbv6m-none-eabi", "thumbv7em-none-eabihf", "riscv32imac-unknown-none-elf"];
@@ -50,6 +50,7 @@ pub(crate) fn run() -> Result<()> {
         size::prove()
     })?;
     steps.run("instructions", insns::run_quick)?;
+    steps.run("firmware", firmware::test)?;
     steps.run("packages", package)?;
 
     steps.finish();

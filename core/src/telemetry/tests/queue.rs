@@ -4,7 +4,10 @@ use std::collections::VecDeque;
 
 use embedded_io::{ErrorKind, ErrorType, Write, WriteReady};
 
+use super::stream::{IDENTITY, open_loop};
 use super::*;
+use crate::plan::RunPlan;
+use crate::runner::{self, Outcome, Runner};
 
 const SIZE: usize = 300;
 
@@ -106,4 +109,29 @@ proptest! {
             prop_assert!(front.iter().eq(model.iter().take(front.len())));
         }
     }
+}
+
+/// The load waits for no more than one metric's part of a snapshot.
+#[test]
+fn a_snapshot_takes_a_poll_for_each_metric() {
+    let mut plan = RunPlan::<1>::new(0);
+    plan.push(open_loop(1_000, 1_000)).unwrap();
+    let mut runner = Runner::<64, 1>::new(plan, ()).unwrap();
+    let mut reporter = Reporter::new(IDENTITY, ReporterConfig::default());
+    let mut queue = TxQueue::<4096>::new();
+    let mut now = Nanos::ZERO;
+    let mut totals = Vec::new();
+    for _ in 0..30 {
+        if let runner::Step::Send(mut ticket) = runner.poll(now, true) {
+            [5, 9].into_iter().for_each(|token| ticket.mark_token(now.saturating_add(Nanos::new(token))));
+            runner.finish(&ticket, now.saturating_add(Nanos::new(20)), Outcome::Success).unwrap();
+        }
+        queue.consume(queue.len());
+        reporter.poll(now, &mut runner, &mut queue);
+        let frames = queue.front().split(|byte| *byte == 0).filter(|frame| !frame.is_empty());
+        let is_totals = |frame: &&[u8]| matches!(decode(&mut frame.to_vec()).unwrap().frame, Frame::Totals(_));
+        totals.push(frames.filter(is_totals).count());
+        now = now.saturating_add(Nanos::from_millis(1));
+    }
+    assert_eq!((totals.iter().max(), totals.iter().sum()), (Some(&1), METRICS), "{totals:?}");
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SectionKind, SymbolKind};
 
+use super::TARGET;
 use crate::baseline::{Baseline, Number, table};
 use crate::toolchain::Toolchain;
 
@@ -17,8 +18,12 @@ const CORE: [&str; 7] = ["phasemeter_core", "postcard", "serde", "serde_core", "
 const CONSTANTS: &str = "constants without a name";
 const REST: &str = "other: vectors, start, padding";
 
-const BASELINE: Baseline =
-    Baseline { path: "tests/size/firmware.txt", command: "cargo xtask size", band: 2, band_between_compilers: 10 };
+const BASELINE: Baseline = Baseline {
+    path: "tests/size/firmware.txt",
+    command: "cargo xtask firmware size",
+    band: 2,
+    band_between_compilers: 10,
+};
 
 /// Prints what takes the flash of an image and compares the sums with the baseline.
 ///
@@ -31,7 +36,7 @@ pub(crate) fn run(image: &Path, update: bool) -> Result<()> {
     println!("{}", table("flash by crate", &image.by_crate()));
     let sums = image.sums();
     println!("{}", table("image", &sums));
-    BASELINE.settle(&Toolchain::for_target("thumbv7em-none-eabihf")?.compiler()?, &sums, update)
+    BASELINE.settle(&Toolchain::for_target(TARGET)?.compiler()?, &sums, update)
 }
 
 /// The sizes of an image, in bytes.

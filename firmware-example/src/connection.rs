@@ -1,0 +1,280 @@
+//! One connection to the server, and the request that it carries.
+//!
+//! ```text
+//! closed ─▶ opening ─▶ idle ─▶ busy ─▶ draining ─▶ idle
+//! ```
+//!
+//! A request is sent once: when its connection breaks it has failed. A connection that the server has closed while it
+//! was idle is opened again.
+
+use phasemeter_core::meter::Ticket;
+use phasemeter_core::runner::Outcome;
+use phasemeter_core::time::{Clock, Nanos};
+use smoltcp::iface::SocketHandle;
+use smoltcp::socket::tcp;
+
+use crate::http::{Expect, HttpError, Progress, Response};
+use crate::request::Request;
+
+/// How long a connection that could not be opened is left alone: a server that refuses would else be asked without end.
+const RETRY_AFTER: Nanos = Nanos::from_millis(10);
+
+/// How long a server may say nothing while a response is due.
+const SILENCE: Nanos = Nanos::from_secs(60);
+
+/// How long the end of an answered response may take to arrive for the connection to be used again.
+const DRAIN_WITHIN: Nanos = Nanos::from_millis(50);
+
+/// Why a request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(crate) enum Failure {
+    /// No connection could be opened.
+    Connect,
+    /// The server answered with a status that is not a success.
+    Status,
+    /// The connection ended before the response did.
+    Broken,
+    /// The server said nothing for a minute.
+    TimedOut,
+    /// The response made no sense.
+    Malformed,
+}
+
+impl From<HttpError> for Failure {
+    fn from(error: HttpError) -> Self {
+        match error {
+            HttpError::Malformed => Self::Malformed,
+            HttpError::Truncated => Self::Broken,
+        }
+    }
+}
+
+/// A request that has ended.
+pub(crate) struct Ended {
+    pub(crate) ticket: Ticket,
+    pub(crate) at: Nanos,
+    pub(crate) result: Result<(), Failure>,
+}
+
+impl Ended {
+    pub(crate) const fn outcome(&self) -> Outcome {
+        if self.result.is_ok() { Outcome::Success } else { Outcome::Error }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Not to be opened before this time.
+    Closed(Nanos),
+    Opening,
+    Idle,
+    Busy,
+    /// The answer is whole; its framing has until then to end.
+    Draining(Nanos),
+}
+
+/// Whether an idle connection can carry a request.
+fn is_usable(socket: &tcp::Socket<'_>) -> bool {
+    socket.may_send() && socket.may_recv() && !socket.can_recv()
+}
+
+/// A connection, open or not.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) handle: SocketHandle,
+    state: State,
+    /// The request that it carries, or will once it is open.
+    ticket: Option<Ticket>,
+    /// How much of the request was written.
+    written: usize,
+    response: Response,
+    /// When the server last said something, or was asked.
+    heard_at: Nanos,
+}
+
+impl Connection {
+    pub(crate) const fn new(handle: SocketHandle) -> Self {
+        let response = Response::new(Expect::Plain);
+        Self { handle, state: State::Closed(Nanos::ZERO), ticket: None, written: 0, response, heard_at: Nanos::ZERO }
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.state == State::Idle
+    }
+
+    /// Whether it is being opened, and for no request yet.
+    pub(crate) fn is_opening(&self) -> bool {
+        self.state == State::Opening && self.ticket.is_none()
+    }
+
+    pub(crate) fn can_open(&self, now: Nanos) -> bool {
+        matches!(self.state, State::Closed(not_before) if not_before <= now)
+    }
+
+    /// When it has something to do, if nothing comes.
+    pub(crate) fn next_due(&self) -> Nanos {
+        match self.state {
+            State::Closed(at) | State::Draining(at) => at,
+            State::Busy => self.heard_at.saturating_add(SILENCE),
+            _ => Nanos::MAX,
+        }
+    }
+
+    /// The connection is being opened, unless that was not `possible`.
+    pub(crate) fn opening(&mut self, possible: bool, now: Nanos) {
+        self.state = if possible { State::Opening } else { State::Closed(now.saturating_add(RETRY_AFTER)) };
+    }
+
+    /// Takes a request to be sent: at once with the next poll if it is idle, else when it has opened.
+    pub(crate) fn take(&mut self, ticket: Ticket, expect: Expect) {
+        self.ticket = Some(ticket);
+        self.written = 0;
+        self.response = Response::new(expect);
+    }
+
+    /// Gives up what it carries. The server sees a reset.
+    pub(crate) fn abort(&mut self, socket: &mut tcp::Socket<'_>, now: Nanos) -> Option<Ticket> {
+        if self.ticket.is_some() {
+            self.close(socket, now);
+        }
+        self.ticket.take()
+    }
+
+    /// Does what can be done now; gives the request that this has ended.
+    pub(crate) fn poll(
+        &mut self,
+        socket: &mut tcp::Socket<'_>,
+        request: Option<&Request>,
+        clock: &mut impl Clock,
+        now: Nanos,
+    ) -> Option<Ended> {
+        match self.state {
+            State::Closed(_) => self.ended(now, Err(Failure::Connect)),
+            State::Opening if socket.may_send() => {
+                // The stack's own time-out also ends connections that only wait: for a first token, or a request.
+                socket.set_timeout(None);
+                self.state = State::Idle;
+                self.start(socket, request, clock)
+            }
+            State::Opening if !socket.is_open() => {
+                self.state = State::Closed(now.saturating_add(RETRY_AFTER));
+                self.ended(now, Err(Failure::Connect))
+            }
+            State::Opening => None,
+            // Nobody has asked for anything: the server has closed the connection, or is out of step.
+            State::Idle if !is_usable(socket) => {
+                self.close(socket, now);
+                None
+            }
+            State::Idle => self.start(socket, request, clock),
+            State::Busy | State::Draining(_) => {
+                if self.state == State::Busy {
+                    self.write(socket, request);
+                }
+                self.read(socket, clock, now)
+            }
+        }
+    }
+
+    /// Begins to send the request that was taken.
+    fn start(
+        &mut self,
+        socket: &mut tcp::Socket<'_>,
+        request: Option<&Request>,
+        clock: &mut impl Clock,
+    ) -> Option<Ended> {
+        if let Some(ticket) = &mut self.ticket {
+            self.state = State::Busy;
+            self.heard_at = clock.now();
+            ticket.mark_sent(self.heard_at);
+            self.write(socket, request);
+        }
+        None
+    }
+
+    fn write(&mut self, socket: &mut tcp::Socket<'_>, request: Option<&Request>) {
+        let Some(request) = request else { return };
+        while self.written < request.length() && socket.can_send() {
+            let written = socket.send(|room| {
+                let count = request.write(self.written, room);
+                (count, count)
+            });
+            match written {
+                Ok(count @ 1..) => self.written = self.written.saturating_add(count),
+                _ => return,
+            }
+        }
+    }
+
+    fn read(&mut self, socket: &mut tcp::Socket<'_>, clock: &mut impl Clock, now: Nanos) -> Option<Ended> {
+        let mut ended = None;
+        let mut at = None;
+        while socket.can_recv() {
+            let at = *at.get_or_insert_with(|| clock.now());
+            self.heard_at = at;
+            let fed = socket.recv(|bytes| match self.response.feed(bytes) {
+                Ok((used, progress)) => (used, Ok((progress, used < bytes.len()))),
+                Err(error) => (bytes.len(), Err(error)),
+            });
+            match fed {
+                Ok(Ok((Progress::More, _))) => {}
+                Ok(Ok((Progress::Token, _))) => {
+                    if let Some(ticket) = &mut self.ticket {
+                        ticket.mark_token(at);
+                    }
+                }
+                Ok(Ok((progress, has_more))) => {
+                    if progress == Progress::Answered {
+                        ended = self.ended(at, Ok(()));
+                        self.state = State::Draining(at.saturating_add(DRAIN_WITHIN));
+                    }
+                    if self.response.is_done() {
+                        let end = self.done(at);
+                        // What follows was not asked for; and the end of the connection may have come with the response.
+                        if has_more || !self.response.keeps_alive() || !is_usable(socket) {
+                            self.close(socket, at);
+                        }
+                        return ended.or(end);
+                    }
+                }
+                Ok(Err(error)) => {
+                    self.close(socket, at);
+                    return ended.or_else(|| self.ended(at, Err(error.into())));
+                }
+                Err(_) => break,
+            }
+        }
+        if !socket.may_recv() {
+            let result = match self.response.end() {
+                // A reset also ends a response that ends with its connection, but not well.
+                Ok(_) if socket.is_open() && self.response.is_success() => Ok(()),
+                Ok(_) if socket.is_open() => Err(Failure::Status),
+                _ => Err(Failure::Broken),
+            };
+            self.close(socket, now);
+            return ended.or_else(|| self.ended(at.unwrap_or(now), result));
+        }
+        if ended.is_none() && now >= self.next_due() {
+            self.close(socket, now);
+            return self.ended(now, Err(Failure::TimedOut));
+        }
+        ended
+    }
+
+    /// The response has ended, and the connection is free.
+    fn done(&mut self, at: Nanos) -> Option<Ended> {
+        self.state = State::Idle;
+        let result = if self.response.is_success() { Ok(()) } else { Err(Failure::Status) };
+        self.ended(at, result)
+    }
+
+    fn ended(&mut self, at: Nanos, result: Result<(), Failure>) -> Option<Ended> {
+        self.ticket.take().map(|ticket| Ended { ticket, at, result })
+    }
+
+    pub(crate) fn close(&mut self, socket: &mut tcp::Socket<'_>, now: Nanos) {
+        socket.abort();
+        self.state = State::Closed(now);
+    }
+}

@@ -1,0 +1,144 @@
+//! The network: one interface, and a TCP socket for each connection.
+
+use core::net::SocketAddrV4;
+
+use phasemeter_core::time::Nanos;
+use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet, SocketStorage};
+use smoltcp::phy::Device;
+use smoltcp::socket::tcp;
+use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, Ipv4Address, Ipv4Cidr};
+
+/// How many connections there are: so many requests are in flight at most.
+pub const CONNECTIONS: usize = 8;
+
+/// All receive buffers together have to fit into the network controller's memory: what a server sends to all
+/// connections at once must not overflow it.
+const RECEIVE: usize = 1_152;
+const TRANSMIT: usize = 512;
+
+/// How long a connection may take to open.
+const OPEN_WITHIN: Duration = Duration::from_secs(5);
+
+/// Ports that are free for outgoing connections (RFC 6335).
+const FIRST_PORT: u16 = 49_152;
+
+/// Where the device is in its network.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The Ethernet address.
+    pub mac: [u8; 6],
+    /// The IPv4 address, and how much of it names the network.
+    pub address: Ipv4Cidr,
+    /// The way to other networks.
+    pub gateway: Option<Ipv4Address>,
+}
+
+/// The memory of the sockets.
+#[derive(Debug)]
+pub struct NetStorage {
+    sockets: [SocketStorage<'static>; CONNECTIONS],
+    receive: [[u8; RECEIVE]; CONNECTIONS],
+    transmit: [[u8; TRANSMIT]; CONNECTIONS],
+}
+
+impl NetStorage {
+    /// Memory that is not in use.
+    pub const fn new() -> Self {
+        Self {
+            sockets: [SocketStorage::EMPTY; CONNECTIONS],
+            receive: [[0; RECEIVE]; CONNECTIONS],
+            transmit: [[0; TRANSMIT]; CONNECTIONS],
+        }
+    }
+}
+
+impl Default for NetStorage {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The network interface and its sockets.
+pub(crate) struct Net<D> {
+    device: D,
+    interface: Interface,
+    sockets: SocketSet<'static>,
+    next_port: u16,
+}
+
+impl<D: Device> Net<D> {
+    /// Brings the interface up; `seed` differs from boot to boot, so that a server never takes a connection for an old one.
+    pub(crate) fn new(
+        mut device: D,
+        place: Place,
+        seed: u64,
+        now: Nanos,
+        storage: &'static mut NetStorage,
+    ) -> (Self, [SocketHandle; CONNECTIONS]) {
+        let mut config = Config::new(HardwareAddress::Ethernet(EthernetAddress(place.mac)));
+        config.random_seed = seed;
+        let mut interface = Interface::new(config, &mut device, instant(now));
+        interface.update_ip_addrs(|addresses| {
+            // It is the first.
+            let _ = addresses.push(IpCidr::Ipv4(place.address));
+        });
+        if let Some(gateway) = place.gateway {
+            // So is this.
+            let _ = interface.routes_mut().add_default_ipv4_route(gateway);
+        }
+        let NetStorage { sockets, receive, transmit } = storage;
+        let mut sockets = SocketSet::new(sockets.as_mut_slice());
+        let mut buffers = receive.iter_mut().zip(transmit);
+        let handles = core::array::from_fn(|_| {
+            let (receive, transmit) = buffers
+                .next()
+                .map_or_else(Default::default, |(receive, transmit)| (receive.as_mut_slice(), transmit.as_mut_slice()));
+            let mut socket = tcp::Socket::new(tcp::SocketBuffer::new(receive), tcp::SocketBuffer::new(transmit));
+            // Delays of the stack's own making would be measured as the server's.
+            socket.set_nagle_enabled(false);
+            socket.set_ack_delay(None);
+            sockets.add(socket)
+        });
+        #[expect(clippy::cast_possible_truncation, reason = "any part of the seed will do")]
+        let next_port = FIRST_PORT | seed as u16;
+        (Self { device, interface, sockets, next_port }, handles)
+    }
+
+    /// Moves frames in both directions; tells whether any socket has changed.
+    pub(crate) fn poll(&mut self, now: Nanos) -> bool {
+        let result = self.interface.poll(instant(now), &mut self.device, &mut self.sockets);
+        matches!(result, smoltcp::iface::PollResult::SocketStateChanged)
+    }
+
+    /// When the stack has something to do next of its own accord.
+    pub(crate) fn next_due(&mut self, now: Nanos) -> Nanos {
+        let due = self.interface.poll_at(instant(now), &self.sockets);
+        due.map_or(Nanos::MAX, |due| Nanos::from_micros(u64::try_from(due.total_micros()).unwrap_or(0)))
+    }
+
+    pub(crate) fn socket(&mut self, handle: SocketHandle) -> &mut tcp::Socket<'static> {
+        self.sockets.get_mut(handle)
+    }
+
+    /// Begins to open a connection; tells whether that was possible.
+    pub(crate) fn connect(&mut self, handle: SocketHandle, to: SocketAddrV4, now: Nanos) -> bool {
+        if self.socket(handle).remote_endpoint().is_some() {
+            // The reset of the last connection is still to be sent; else the server would keep its end of it.
+            self.interface.poll_egress(instant(now), &mut self.device, &mut self.sockets);
+        }
+        let port = self.next_port;
+        self.next_port = self.next_port.checked_add(1).unwrap_or(FIRST_PORT);
+        let socket = self.sockets.get_mut::<tcp::Socket>(handle);
+        socket.set_timeout(Some(OPEN_WITHIN));
+        socket.connect(self.interface.context(), (*to.ip(), to.port()), port).is_ok()
+    }
+
+    pub(crate) const fn device(&mut self) -> &mut D {
+        &mut self.device
+    }
+}
+
+fn instant(now: Nanos) -> Instant {
+    Instant::from_micros(i64::try_from(now.get() / 1_000).unwrap_or(i64::MAX))
+}

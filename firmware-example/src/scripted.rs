@@ -1,0 +1,322 @@
+//! A server that follows a script, at the other end of a [`Wire`](crate::wire::Wire): the same requests get the same
+//! answers at the same times, and the failures that were asked for.
+
+use core::fmt::Write as _;
+
+use heapless::String;
+use phasemeter_core::time::Nanos;
+use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet, SocketStorage};
+use smoltcp::phy::Device;
+use smoltcp::socket::tcp;
+use smoltcp::time::Instant;
+use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, Ipv4Cidr};
+
+/// One more than the application opens, so that a connection in its last moments is in nobody's way.
+const SOCKETS: usize = 9;
+const BUFFER: usize = 1_024;
+
+/// What the server does to its requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Script {
+    /// Before the answer to a plain request.
+    pub latency: Nanos,
+    /// Before the first token of a chat,
+    pub first_token: Nanos,
+    /// and between two.
+    pub inter_token: Nanos,
+    /// How many tokens a chat has.
+    pub tokens: u32,
+    /// What is to go wrong with the request of this number, from 0.
+    pub fault: fn(u32) -> Fault,
+}
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    #[default]
+    None,
+    /// The connection is reset in mid-response.
+    Reset,
+    /// The connection is closed in mid-response.
+    Truncate,
+    /// No answer comes.
+    Stall,
+    /// The answer is an error.
+    Status500,
+    /// The answer is no HTTP.
+    Garbage,
+    /// The connection is closed after the response.
+    Close,
+}
+
+/// The memory of the sockets.
+#[derive(Debug)]
+pub struct ScriptedStorage {
+    sockets: [SocketStorage<'static>; SOCKETS],
+    receive: [[u8; BUFFER]; SOCKETS],
+    transmit: [[u8; BUFFER]; SOCKETS],
+}
+
+impl ScriptedStorage {
+    /// Memory that is not in use.
+    pub const fn new() -> Self {
+        Self {
+            sockets: [SocketStorage::EMPTY; SOCKETS],
+            receive: [[0; BUFFER]; SOCKETS],
+            transmit: [[0; BUFFER]; SOCKETS],
+        }
+    }
+}
+
+impl Default for ScriptedStorage {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The server.
+pub struct ScriptedPeer<D> {
+    device: D,
+    interface: Interface,
+    sockets: SocketSet<'static>,
+    sessions: [Session; SOCKETS],
+    port: u16,
+    script: Script,
+    requests: u32,
+}
+
+impl<D: Device> ScriptedPeer<D> {
+    /// A server at `address` and `port`.
+    pub fn new(
+        mut device: D,
+        address: Ipv4Cidr,
+        port: u16,
+        script: Script,
+        storage: &'static mut ScriptedStorage,
+    ) -> Self {
+        let mac = EthernetAddress([2, 0, 0, 0, 0, 2]);
+        let mut interface = Interface::new(Config::new(HardwareAddress::Ethernet(mac)), &mut device, Instant::ZERO);
+        interface.update_ip_addrs(|addresses| {
+            // It is the first.
+            let _ = addresses.push(IpCidr::Ipv4(address));
+        });
+        let ScriptedStorage { sockets, receive, transmit } = storage;
+        let mut sockets = SocketSet::new(sockets.as_mut_slice());
+        let mut buffers = receive.iter_mut().zip(transmit);
+        let sessions = core::array::from_fn(|_| {
+            let (receive, transmit) = buffers
+                .next()
+                .map_or_else(Default::default, |(receive, transmit)| (receive.as_mut_slice(), transmit.as_mut_slice()));
+            let mut socket = tcp::Socket::new(tcp::SocketBuffer::new(receive), tcp::SocketBuffer::new(transmit));
+            socket.set_nagle_enabled(false);
+            socket.set_ack_delay(None);
+            Session { handle: sockets.add(socket), stage: Stage::Listening }
+        });
+        Self { device, interface, sockets, sessions, port, script, requests: 0 }
+    }
+
+    /// How many requests have come.
+    pub const fn requests(&self) -> u32 {
+        self.requests
+    }
+
+    /// Stops listening, or listens again: connections that are being opened are refused meanwhile.
+    pub const fn set_port(&mut self, port: u16) {
+        self.port = port;
+    }
+
+    /// Does what can be done now, and tells when it has more to do.
+    pub fn poll(&mut self, now: Nanos) -> Nanos {
+        let instant = Instant::from_micros(i64::try_from(now.get() / 1_000).unwrap_or(i64::MAX));
+        self.interface.poll(instant, &mut self.device, &mut self.sockets);
+        let mut due = Nanos::MAX;
+        for session in &mut self.sessions {
+            let socket = self.sockets.get_mut::<tcp::Socket>(session.handle);
+            due = due.min(session.poll(socket, self.port, &self.script, &mut self.requests, now));
+        }
+        self.interface.poll(instant, &mut self.device, &mut self.sockets);
+        let stack = self.interface.poll_at(instant, &self.sockets);
+        due.min(stack.map_or(Nanos::MAX, |at| Nanos::from_micros(u64::try_from(at.total_micros()).unwrap_or(0))))
+    }
+}
+
+/// One connection.
+#[derive(Debug)]
+struct Session {
+    handle: SocketHandle,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Listening,
+    Reading(Incoming),
+    Answering { is_chat: bool, fault: Fault, sent: u32, due: Nanos },
+    Stalled,
+}
+
+impl Session {
+    fn poll(
+        &mut self,
+        socket: &mut tcp::Socket<'_>,
+        port: u16,
+        script: &Script,
+        requests: &mut u32,
+        now: Nanos,
+    ) -> Nanos {
+        if socket.state() == tcp::State::CloseWait {
+            socket.close();
+        }
+        if !socket.is_open() || (socket.is_listening() && socket.listen_endpoint().port != port) {
+            socket.abort();
+            // Fails for port 0: nothing listens then.
+            let _ = socket.listen(port);
+            self.stage = Stage::Listening;
+        }
+        if matches!(self.stage, Stage::Listening) && socket.may_recv() && socket.may_send() {
+            self.stage = Stage::Reading(Incoming::default());
+        }
+        if let Stage::Reading(incoming) = &mut self.stage {
+            while socket.can_recv() && !incoming.is_whole() {
+                let taken = socket.recv(|bytes| {
+                    let used = bytes.iter().take_while(|byte| incoming.push(**byte)).count();
+                    // The byte that completes the request was taken as well.
+                    let used = if incoming.is_whole() { used + 1 } else { used };
+                    (used.min(bytes.len()), ())
+                });
+                if taken.is_err() {
+                    break;
+                }
+            }
+            if incoming.is_whole() {
+                let fault = (script.fault)(*requests);
+                *requests = requests.saturating_add(1);
+                let is_chat = incoming.is_chat;
+                let due = now.saturating_add(if is_chat { script.first_token } else { script.latency });
+                self.stage = match fault {
+                    Fault::Stall => Stage::Stalled,
+                    fault => Stage::Answering { is_chat, fault, sent: 0, due },
+                };
+            }
+        }
+        self.answer(socket, script, now)
+    }
+
+    fn answer(&mut self, socket: &mut tcp::Socket<'_>, script: &Script, now: Nanos) -> Nanos {
+        loop {
+            let Stage::Answering { is_chat, fault, sent, due } = &mut self.stage else { return Nanos::MAX };
+            if now < *due {
+                return *due;
+            }
+            if *fault == Fault::Reset && *sent > 0 {
+                socket.abort();
+                return Nanos::MAX;
+            }
+            let mut piece = String::<256>::new();
+            let steps = write_piece(&mut piece, *is_chat, *fault, *sent, script.tokens);
+            if socket.send_capacity().saturating_sub(socket.send_queue()) < piece.len() {
+                return Nanos::MAX;
+            }
+            // There is room, unless the client has gone.
+            let _ = socket.send_slice(piece.as_bytes());
+            *sent = sent.saturating_add(1);
+            match (*fault, steps) {
+                // What was sent is to arrive before.
+                (Fault::Reset, _) => *due = now.saturating_add(Nanos::from_millis(1)),
+                (Fault::Truncate | Fault::Garbage, _) | (Fault::Close, Steps::Last) => {
+                    socket.close();
+                    self.stage = Stage::Stalled;
+                }
+                (_, Steps::Last) => self.stage = Stage::Reading(Incoming::default()),
+                (_, Steps::AtOnce) => {}
+                (_, Steps::Later) => *due = due.saturating_add(script.inter_token),
+            }
+        }
+    }
+}
+
+/// What comes after a piece of a response.
+enum Steps {
+    AtOnce,
+    Later,
+    Last,
+}
+
+/// Writes the piece of this number: a response to a plain request has one; a chat has its head, then its tokens.
+fn write_piece(out: &mut String<256>, is_chat: bool, fault: Fault, number: u32, tokens: u32) -> Steps {
+    // The pieces are shorter than the buffer.
+    let written = match (fault, is_chat, number) {
+        (Fault::Garbage, ..) => out.write_str("220 this is no web server\r\n"),
+        (Fault::Status500, ..) => {
+            let _ = out.write_str("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\n\r\nno.\n");
+            return Steps::Last;
+        }
+        (_, false, _) => {
+            let _ = out.write_str("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\n");
+            if !matches!(fault, Fault::Reset | Fault::Truncate) {
+                let _ = out.write_str("hello\n");
+            }
+            return Steps::Last;
+        }
+        (_, true, 0) => {
+            let _ = out
+                .write_str("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
+            return Steps::AtOnce;
+        }
+        (_, true, number) if number <= tokens => {
+            let mut event = String::<128>::new();
+            let token = r#"{"choices":[{"index":0,"delta":{"content":"token "},"finish_reason":null}]}"#;
+            let _ = write!(event, "data: {token}\n\n");
+            let _ = write!(out, "{:x}\r\n{event}\r\n", event.len());
+            return if number == tokens { Steps::AtOnce } else { Steps::Later };
+        }
+        (_, true, _) => out.write_str("e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"),
+    };
+    let _ = written;
+    Steps::Last
+}
+
+/// A request, as far as it has come: whether it is a chat, and where it ends.
+#[derive(Debug, Default)]
+struct Incoming {
+    is_chat: bool,
+    line: String<24>,
+    line_length: usize,
+    lines: usize,
+    body: Option<usize>,
+    length: usize,
+}
+
+impl Incoming {
+    fn is_whole(&self) -> bool {
+        self.body == Some(0)
+    }
+
+    /// Takes a byte; tells whether more are to come.
+    fn push(&mut self, byte: u8) -> bool {
+        if let Some(left) = &mut self.body {
+            *left = left.saturating_sub(1);
+        } else if byte == b'\n' {
+            self.end_line();
+        } else if byte != b'\r' {
+            // Only the beginning of a line matters.
+            let _ = self.line.push(char::from(byte));
+            self.line_length = self.line_length.saturating_add(1);
+        }
+        !self.is_whole()
+    }
+
+    fn end_line(&mut self) {
+        if self.lines == 0 {
+            self.is_chat = self.line.starts_with("POST ");
+        } else if let Some(length) = self.line.strip_prefix("Content-Length: ") {
+            self.length = length.parse().unwrap_or(0);
+        } else if self.line_length == 0 {
+            self.body = Some(self.length);
+        }
+        self.lines = self.lines.saturating_add(1);
+        self.line.clear();
+        self.line_length = 0;
+    }
+}

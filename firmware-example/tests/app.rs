@@ -1,0 +1,339 @@
+//! The whole application against a server that follows a script, in simulated time.
+
+mod support;
+
+use phasemeter::session::Session;
+use phasemeter_core::meter::Metric;
+use phasemeter_core::phase::PhaseCounts;
+use phasemeter_core::plan::{Arrival, Rate, Stop, Workload};
+use phasemeter_core::telemetry::Command;
+use phasemeter_core::time::Nanos;
+use phasemeter_firmware::app::Metering;
+use phasemeter_firmware::scripted::{Fault, Script};
+
+use support::{CHAT, Simulation, config, get, plan};
+
+const SCRIPT: Script = Script {
+    latency: Nanos::from_millis(10),
+    first_token: Nanos::from_millis(40),
+    inter_token: Nanos::from_millis(5),
+    tokens: 8,
+    fault: |_| Fault::None,
+};
+
+const ONE: Arrival = Arrival::ClosedLoop { concurrency: 1 };
+const EIGHT: Arrival = Arrival::ClosedLoop { concurrency: 8 };
+
+/// How much longer than the script something may take: a few steps of the simulation.
+const OVERHEAD: u64 = 200_000;
+
+fn simulation(fault: fn(u32) -> Fault) -> Simulation {
+    Simulation::new(config(), Script { fault, ..SCRIPT })
+}
+
+fn counts(simulation: &Simulation, phase: u16) -> PhaseCounts {
+    simulation.phase(phase).stats.unwrap().counts
+}
+
+/// The smallest and the largest of a metric, in nanoseconds.
+fn extremes(simulation: &Simulation, phase: u16, metric: Metric) -> (u64, u64) {
+    let histogram = simulation.phase(phase).metrics[metric].histogram().unwrap();
+    (histogram.min().unwrap(), histogram.max().unwrap())
+}
+
+#[track_caller]
+fn assert_within(simulation: &Simulation, phase: u16, metric: Metric, truth: Nanos) {
+    let (min, max) = extremes(simulation, phase, metric);
+    let allowed = truth.get()..=truth.get() + OVERHEAD;
+    assert!(allowed.contains(&min) && allowed.contains(&max), "{metric}: {min} to {max}, the script says {truth}");
+}
+
+#[test]
+fn both_workloads_are_measured_as_the_script_has_them() {
+    let mut simulation = simulation(SCRIPT.fault);
+    let poisson = Arrival::Poisson { rate: Rate::per_second(20) };
+    simulation.carry_out(&plan(&[
+        (get(), ONE, Stop::requests(50)),
+        (get(), EIGHT, Stop::requests(400)),
+        (CHAT, poisson, Stop::requests(60)),
+    ]));
+    for (phase, sent) in [(0, 50), (1, 400), (2, 60)] {
+        let expected = PhaseCounts { sent, completed: sent, ..PhaseCounts::default() };
+        assert_eq!(counts(&simulation, phase), expected);
+        assert_eq!(extremes(&simulation, phase, Metric::ScheduleLag).0 / OVERHEAD, 0);
+    }
+    for phase in [0, 1] {
+        assert_within(&simulation, phase, Metric::ServiceTime, SCRIPT.latency);
+    }
+    assert_within(&simulation, 2, Metric::TimeToFirstToken, SCRIPT.first_token);
+    assert_within(&simulation, 2, Metric::InterTokenLatency, SCRIPT.inter_token);
+    assert_within(&simulation, 2, Metric::ServiceTime, Nanos::from_millis(40 + 7 * 5));
+    assert_eq!(simulation.texts, Vec::<String>::new());
+    assert_eq!(simulation.session.lost_frames(), 0);
+}
+
+#[test]
+fn an_open_loop_keeps_its_rate() {
+    let mut simulation = simulation(SCRIPT.fault);
+    let constant = Arrival::Constant { rate: Rate::per_second(500) };
+    simulation.carry_out(&plan(&[(get(), constant, Stop::after(Nanos::from_secs(4)))]));
+    assert_eq!(counts(&simulation, 0).sent, 2000);
+    assert!(extremes(&simulation, 0, Metric::ScheduleLag).1 <= OVERHEAD);
+}
+
+#[test]
+fn faults_are_counted_and_the_next_request_succeeds() {
+    for (fault, errors, text) in [
+        (Fault::Reset, true, "failed: 0 not connected, 0 bad status, 10 broken, 0 timed out, 0 malformed"),
+        (Fault::Truncate, true, "failed: 0 not connected, 0 bad status, 10 broken, 0 timed out, 0 malformed"),
+        (Fault::Status500, true, "failed: 0 not connected, 10 bad status, 0 broken, 0 timed out, 0 malformed"),
+        (Fault::Garbage, true, "failed: 0 not connected, 0 bad status, 0 broken, 0 timed out, 10 malformed"),
+        (Fault::Close, false, ""),
+    ] {
+        for workload in [get(), CHAT] {
+            let mut simulation = simulation(match fault {
+                Fault::Reset => |n| if n % 4 == 1 { Fault::Reset } else { Fault::None },
+                Fault::Truncate => |n| if n % 4 == 1 { Fault::Truncate } else { Fault::None },
+                Fault::Status500 => |n| if n % 4 == 1 { Fault::Status500 } else { Fault::None },
+                Fault::Garbage => |n| if n % 4 == 1 { Fault::Garbage } else { Fault::None },
+                _ => |n| if n % 4 == 1 { Fault::Close } else { Fault::None },
+            });
+            simulation.carry_out(&plan(&[(workload.clone(), ONE, Stop::requests(40))]));
+            let errors = if errors { 10 } else { 0 };
+            let expected = PhaseCounts { sent: 40, completed: 40, errors, ..PhaseCounts::default() };
+            assert_eq!(counts(&simulation, 0), expected, "{fault:?} {workload:?} {:?}", simulation.texts);
+            assert_eq!(simulation.texts.concat(), text, "{workload:?}");
+            assert_eq!(simulation.phase(0).metrics[Metric::ServiceTime].observed(), 40 - errors);
+        }
+    }
+}
+
+#[test]
+fn a_stall_ends_with_the_grace_of_its_phase() {
+    let mut simulation = simulation(|n| if n == 3 { Fault::Stall } else { Fault::None });
+    simulation.carry_out(&plan(&[(get(), EIGHT, Stop::requests(80)), (get(), EIGHT, Stop::requests(80))]));
+    let expected = PhaseCounts { sent: 80, completed: 79, cancelled: 1, ..PhaseCounts::default() };
+    assert_eq!(counts(&simulation, 0), expected);
+    assert!(simulation.phase(0).stats.unwrap().timed_out);
+    assert_eq!(counts(&simulation, 1), PhaseCounts { sent: 80, completed: 80, ..PhaseCounts::default() });
+}
+
+#[test]
+fn the_server_is_told_which_connections_are_given_up() {
+    // It has nine, and would refuse new ones if it had to keep its ends of those that it closed first.
+    let mut simulation = simulation(|n| if n % 4 == 1 { Fault::Truncate } else { Fault::None });
+    simulation.carry_out(&plan(&[(get(), ONE, Stop::requests(80))]));
+    assert_eq!(counts(&simulation, 0), PhaseCounts { sent: 80, completed: 80, errors: 20, ..PhaseCounts::default() });
+}
+
+#[test]
+fn a_server_that_falls_silent_does_not_hold_a_closed_loop() {
+    let mut simulation = simulation(|n| if n < 2 { Fault::Stall } else { Fault::None });
+    simulation.carry_out(&plan(&[(get(), ONE, Stop::requests(10))]));
+    let expected = PhaseCounts { sent: 10, completed: 10, errors: 2, ..PhaseCounts::default() };
+    assert_eq!(counts(&simulation, 0), expected);
+    let stats = simulation.phase(0).stats.unwrap();
+    let took = stats.completed_at.unwrap().since(stats.started_at.unwrap());
+    assert_eq!(took.get() / 1_000_000_000, 2 * 60, "{took}");
+}
+
+#[test]
+fn connections_that_the_server_closes_are_open_again_before_they_are_needed() {
+    let mut simulation = simulation(|_| Fault::Close);
+    let constant = Arrival::Constant { rate: Rate::per_second(100) };
+    simulation.carry_out(&plan(&[(get(), constant, Stop::requests(100))]));
+    assert_eq!(counts(&simulation, 0), PhaseCounts { sent: 100, completed: 100, ..PhaseCounts::default() });
+    assert!(extremes(&simulation, 0, Metric::ScheduleLag).1 <= 50_000);
+}
+
+#[test]
+fn a_dead_server_ends_in_a_report() {
+    let mut simulation = simulation(SCRIPT.fault);
+    simulation.peer.set_port(0);
+    simulation.carry_out(&plan(&[(get(), EIGHT, Stop::after(Nanos::from_secs(1)))]));
+    let dead = counts(&simulation, 0);
+    assert!(dead.errors > 0 && dead.errors + dead.cancelled == dead.sent, "{dead:?}");
+    // Eight connections, each tried again after 10 ms.
+    assert!(dead.sent <= 8 * 101, "{dead:?}");
+    assert!(simulation.texts.concat().starts_with(&format!("failed: {} not connected, 0 bad", dead.errors)));
+}
+
+#[test]
+fn a_server_that_comes_back_is_found_again() {
+    let mut simulation = simulation(SCRIPT.fault);
+    simulation.peer.set_port(0);
+    let constant = Arrival::Constant { rate: Rate::per_second(50) };
+    let plan = plan(&[(get(), constant, Stop::after(Nanos::from_secs(4)))]);
+    assert_eq!(simulation.upload("10.0.2.2:8080", &plan), None);
+    assert_eq!(simulation.ask(Command::Start { plan_hash: plan.content_hash() }), None);
+    simulation.run_for(Nanos::from_secs(2));
+    simulation.peer.set_port(support::PORT);
+    simulation.await_end();
+    let counts = counts(&simulation, 0);
+    assert_eq!(counts.sent, 200);
+    assert!((90..=100).contains(&(counts.completed - counts.errors)), "{counts:?}");
+}
+
+#[test]
+fn the_load_does_not_wait_for_the_line() {
+    let mut simulation = simulation(SCRIPT.fault);
+    let constant = Arrival::Constant { rate: Rate::per_second(200) };
+    let plan = plan(&[(get(), constant, Stop::after(Nanos::from_secs(10)))]);
+    assert_eq!(simulation.upload("", &plan), None);
+    assert_eq!(simulation.ask(Command::Start { plan_hash: plan.content_hash() }), None);
+    simulation.run_for(Nanos::from_secs(2));
+    simulation.serial.0.borrow_mut().is_stuck = true;
+    simulation.run_for(Nanos::from_secs(5));
+    simulation.serial.0.borrow_mut().is_stuck = false;
+    simulation.await_end();
+    assert_eq!(counts(&simulation, 0), PhaseCounts { sent: 2000, completed: 2000, ..PhaseCounts::default() });
+    assert!(extremes(&simulation, 0, Metric::ScheduleLag).1 <= OVERHEAD);
+    assert!(simulation.session.boots().last().unwrap().skipped > 0);
+    assert_eq!(simulation.phase(0).metrics[Metric::ResponseTime].observed(), 2000);
+}
+
+#[test]
+fn a_line_that_is_stuck_for_good_does_not_hold_the_device() {
+    let mut simulation = simulation(SCRIPT.fault);
+    let plan = plan(&[(get(), ONE, Stop::after(Nanos::from_secs(1))), (get(), ONE, Stop::requests(20))]);
+    assert_eq!(simulation.upload("", &plan), None);
+    assert_eq!(simulation.ask(Command::Start { plan_hash: plan.content_hash() }), None);
+    simulation.serial.0.borrow_mut().is_stuck = true;
+    simulation.run_until(Nanos::from_secs(60), |simulation| simulation.app.is_over());
+    // Both phases were run.
+    assert!(simulation.peer.requests() > 90, "{}", simulation.peer.requests());
+    simulation.serial.0.borrow_mut().is_stuck = false;
+    simulation.session = Session::new();
+    assert_eq!(simulation.ask(Command::Identify), None);
+    simulation.carry_out(&plan);
+    assert_eq!(counts(&simulation, 1).completed, 20);
+}
+
+#[test]
+fn a_run_that_is_stopped_is_reported() {
+    let mut simulation = simulation(SCRIPT.fault);
+    let plan = plan(&[(get(), ONE, Stop::after(Nanos::from_secs(100))), (get(), ONE, Stop::requests(5))]);
+    assert_eq!(simulation.upload("", &plan), None);
+    assert_eq!(simulation.ask(Command::Start { plan_hash: plan.content_hash() }), None);
+    assert!(simulation.upload("", &plan).unwrap().contains("a run is under way"));
+    simulation.run_for(Nanos::from_secs(1));
+    assert_eq!(simulation.ask(Command::Stop), None);
+    simulation.await_end();
+    assert!(simulation.session.boots().last().unwrap().finished.unwrap().cancelled);
+    assert!(counts(&simulation, 0).completed > 50);
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_the_reason() {
+    let mut simulation = simulation(SCRIPT.fault);
+    let nine = {
+        let mut plan = phasemeter_core::plan::RunPlan::<9>::new(0);
+        for phase in support::plan(&[(get(), ONE, Stop::requests(1))]).phases().iter().cycle().take(9) {
+            plan.push(phase.clone()).unwrap();
+        }
+        plan
+    };
+    let refusal = simulation.upload("", &nine).unwrap();
+    assert!(refusal.contains("a plan may have 8 phases"), "{refusal}");
+    let fits = plan(&[(get(), ONE, Stop::requests(1))]);
+    let refusal = simulation.upload(&"9".repeat(65), &fits).unwrap();
+    assert!(refusal.contains("a target may have 64 bytes"), "{refusal}");
+    for target in ["example.org:80", "10.0.2.2", "10.0.2.2:0", "0.0.0.0:80", "[::1]:80"] {
+        assert_eq!(simulation.upload(target, &fits), None);
+        let refusal = simulation.ask(Command::Start { plan_hash: fits.content_hash() }).unwrap();
+        assert!(refusal.contains("cannot reach such a target"), "{target}: {refusal}");
+    }
+    let split = plan(&[(get(), ONE, Stop::requests(1)), (Workload::get("/a b").unwrap(), ONE, Stop::requests(1))]);
+    assert_eq!(simulation.upload("", &split), None);
+    let refusal = simulation.ask(Command::Start { plan_hash: split.content_hash() }).unwrap();
+    assert!(refusal.contains("cannot send the requests of phase 1"), "{refusal}");
+    assert_eq!(simulation.upload("", &fits), None);
+    let unknown = simulation.ask(Command::Start { plan_hash: 1 }).unwrap();
+    assert!(unknown.contains("no plan"), "{unknown}");
+    simulation.carry_out(&fits);
+}
+
+#[test]
+fn without_a_host_the_built_in_plan_is_run_once() {
+    let mut config = config();
+    config.built_in_after = Some(Nanos::from_secs(3));
+    let mut simulation = Simulation::new(config, SCRIPT);
+    simulation.run_until(Nanos::from_secs(60), |simulation| simulation.app.is_over());
+    simulation.session.check_whole().unwrap();
+    assert_eq!(counts(&simulation, 1), PhaseCounts { sent: 1000, completed: 1000, ..PhaseCounts::default() });
+    let requests = simulation.peer.requests();
+    simulation.run_for(Nanos::from_secs(10));
+    assert_eq!(simulation.peer.requests(), requests);
+    // A host that comes then gets a run of its own.
+    assert_eq!(simulation.ask(Command::Identify), None);
+    simulation.carry_out(&plan(&[(get(), ONE, Stop::requests(10))]));
+    assert_eq!(counts(&simulation, 0).completed, 10);
+}
+
+#[test]
+fn a_host_that_is_there_has_the_say() {
+    let mut config = config();
+    config.built_in_after = Some(Nanos::from_secs(3));
+    let mut simulation = Simulation::new(config, SCRIPT);
+    assert_eq!(simulation.ask(Command::Identify), None);
+    simulation.run_for(Nanos::from_secs(10));
+    assert_eq!(simulation.peer.requests(), 0);
+}
+
+#[test]
+fn a_host_that_vanishes_leaves_a_device_that_can_run_again() {
+    let mut simulation = simulation(SCRIPT.fault);
+    let plan = plan(&[(get(), ONE, Stop::requests(20)), (get(), ONE, Stop::requests(20))]);
+    assert_eq!(simulation.upload("", &plan), None);
+    assert_eq!(simulation.ask(Command::Start { plan_hash: plan.content_hash() }), None);
+    // Nothing is acknowledged.
+    simulation.run_until(Nanos::from_secs(60), |simulation| simulation.app.is_over());
+    assert_eq!(simulation.ask(Command::Identify), None);
+    simulation.carry_out(&plan);
+}
+
+#[test]
+fn the_same_script_gives_the_same_bytes() {
+    let run = || {
+        let mut simulation = simulation(|n| if n % 9 == 4 { Fault::Reset } else { Fault::None });
+        let poisson = Arrival::Poisson { rate: Rate::per_second(200) };
+        simulation.carry_out(&plan(&[(get(), poisson, Stop::requests(300)), (CHAT, EIGHT, Stop::requests(100))]));
+        simulation.serial.0.take().from_device
+    };
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn metering_can_be_left_out_in_part_or_whole() {
+    for (metering, observed) in [(Metering::On, 200), (Metering::Silent, 200), (Metering::Off, 0)] {
+        let mut config = config();
+        config.metering = metering;
+        let mut simulation = Simulation::new(config, SCRIPT);
+        simulation.carry_out(&plan(&[(get(), EIGHT, Stop::requests(200))]));
+        assert_eq!(counts(&simulation, 0).sent, 200);
+        assert_eq!(simulation.phase(0).metrics[Metric::ServiceTime].observed(), observed, "{metering:?}");
+    }
+}
+
+#[test]
+fn garbage_on_the_serial_line_does_no_harm() {
+    let mut simulation = simulation(SCRIPT.fault);
+    for n in 0..20_000_u32 {
+        let byte = u8::try_from(n.wrapping_mul(2_654_435_761) >> 24).unwrap();
+        simulation.serial.0.borrow_mut().to_device.push_back(byte);
+    }
+    simulation.carry_out(&plan(&[(Workload::get("/a").unwrap(), ONE, Stop::requests(10))]));
+    assert_eq!(counts(&simulation, 0).completed, 10);
+}
+
+#[test]
+fn a_slow_first_token_and_a_long_pause_do_no_harm() {
+    let script = Script { first_token: Nanos::from_secs(50), ..SCRIPT };
+    let mut simulation = Simulation::new(config(), script);
+    let rare = Arrival::Constant { rate: Rate::per_kilosecond(5) };
+    simulation.carry_out(&plan(&[(CHAT, ONE, Stop::requests(2)), (get(), rare, Stop::requests(3))]));
+    // The second is sent as the phase ends, and its grace is shorter.
+    let expected = PhaseCounts { sent: 2, completed: 1, cancelled: 1, ..PhaseCounts::default() };
+    assert_eq!(counts(&simulation, 0), expected);
+    assert_eq!(counts(&simulation, 1), PhaseCounts { sent: 3, completed: 3, ..PhaseCounts::default() });
+}

@@ -1,0 +1,152 @@
+//! One run: a mock server, `phasemeter run`, and the firmware in QEMU between them.
+
+use std::env::consts::EXE_SUFFIX;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+
+use super::process::{Process, rest_of_line};
+use super::{QEMU, build};
+use crate::command::{cargo, output, program, root, run as run_command};
+use crate::toolchain::ensure_program;
+
+/// How long `phasemeter` may take to write its report after the firmware's line has ended.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What is run, and where its files go.
+pub(super) struct Setup<'a> {
+    /// The `phasemeter` command.
+    pub(super) phasemeter: &'a Path,
+    pub(super) plan: &'a Path,
+    /// Gets `server.jsonl` and the run directory `run`.
+    pub(super) directory: &'a Path,
+    pub(super) image: &'a Path,
+    /// Of the mock server.
+    pub(super) server: &'a [&'a str],
+    /// Of the firmware; it has to be an image with semihosting if there are any.
+    pub(super) parameters: &'a [&'a str],
+    /// More arguments of QEMU.
+    pub(super) qemu: &'a [&'a str],
+    /// Whether the messages and the report are shown.
+    pub(super) shows: bool,
+}
+
+impl Setup<'_> {
+    /// Runs it; gives how `phasemeter run` ended.
+    ///
+    /// # Errors
+    /// When something cannot be started, or QEMU ends in mid-run.
+    pub(super) fn run(&self) -> Result<ExitStatus> {
+        let mut command = program(self.phasemeter);
+        command.args(["mock-server", "--listen", "127.0.0.1:0", "--log"]).arg(self.directory.join("server.jsonl"));
+        command.args(self.server).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut server = Process::start("the mock server", &mut command)?;
+        let stdout = server.child.stdout.take().context("it is piped")?;
+        let port = rest_of_line(stdout, "listening on http://127.0.0.1:", |_| ())?;
+
+        let mut command = program(self.phasemeter);
+        command.arg("run").arg(self.plan).args(["--device", "tcp-listen:127.0.0.1:0", "--out"]);
+        command.arg(self.directory.join("run"));
+        // A server within the firmware is its own choice.
+        if !self.parameters.contains(&"peer=scripted") {
+            // So the firmware sees the host's own address.
+            command.arg("--target").arg(format!("http://10.0.2.2:{port}"));
+        }
+        command.stderr(Stdio::piped());
+        if !self.shows {
+            command.stdout(Stdio::null());
+        }
+        let mut recorder = Process::start("phasemeter run", &mut command)?;
+        let stderr = recorder.child.stderr.take().context("it is piped")?;
+        let shows = self.shows;
+        let show = move |line: &str| {
+            if shows {
+                eprintln!("{line}");
+            }
+        };
+        let line = rest_of_line(stderr, "waiting for the device to connect to ", show)?;
+        let mut emulator = Process::start("QEMU", &mut self.emulator(&line))?;
+
+        let mut ended = None;
+        recorder.wait(|| {
+            if ended.is_none() && emulator.child.try_wait().context("cannot wait for QEMU")?.is_some() {
+                ended = Some(Instant::now());
+            }
+            match ended {
+                Some(ended) if ended.elapsed() > PATIENCE => bail!("QEMU has ended, and the run goes on without it"),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    fn emulator(&self, line: &str) -> Command {
+        let mut command = program(QEMU);
+        command.args(["-machine", "mps2-an386", "-display", "none", "-monitor", "none", "-nic", "user,model=lan9118"]);
+        command.args(["-serial", "null", "-serial", &format!("tcp:{line}"), "-kernel"]).arg(self.image);
+        if !self.parameters.is_empty() {
+            let parameters = self.parameters.iter().map(|parameter| format!(",arg={parameter}"));
+            let config = format!("enable=on,target=native{}", parameters.collect::<String>());
+            command.args(["-semihosting-config", &config]);
+        }
+        command.args(self.qemu).stdin(Stdio::null());
+        command
+    }
+}
+
+/// Runs the plan; gives the exit code of `phasemeter run`.
+///
+/// # Errors
+/// When something cannot be built or started, or QEMU ends in mid-run.
+pub(super) fn run(plan: &Path, json: bool, features: &str) -> Result<ExitCode> {
+    let plan = std::path::absolute(plan).context("the current directory is not known")?;
+    ensure_program(QEMU, QEMU)?;
+    let phasemeter = phasemeter("debug")?;
+    let image = build::image(features)?;
+    let directory = directory()?;
+    let parameters: &[&str] = if features.contains("semihosting") { &["exit=over"] } else { &[] };
+    let setup = Setup {
+        phasemeter: &phasemeter,
+        plan: &plan,
+        directory: &directory,
+        image: &image,
+        server: &[],
+        parameters,
+        qemu: &[],
+        shows: !json,
+    };
+    let status = setup.run()?;
+    if json {
+        println!("{}", output(program(&phasemeter).args(["report", "--json"]).arg(directory.join("run")))?);
+    }
+    let shown = directory.strip_prefix(root()).unwrap_or(&directory);
+    eprintln!("run and server.jsonl are in {}", shown.display());
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// Builds the command with this profile, `debug` or `release`, and gives its path.
+///
+/// # Errors
+/// When it does not compile.
+pub(super) fn phasemeter(profile: &str) -> Result<PathBuf> {
+    let mut command = cargo();
+    command.args(["build", "-p", "phasemeter"]);
+    if profile == "release" {
+        command.arg("--release");
+    }
+    run_command(&mut command)?;
+    Ok(build::directory().with_file_name(profile).join(format!("phasemeter{EXE_SUFFIX}")))
+}
+
+/// A new directory for a run.
+///
+/// # Errors
+/// When it cannot be made.
+pub(super) fn directory() -> Result<PathBuf> {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let directory = build::directory().join(format!("runs/{}", since_1970.as_millis()));
+    fs::create_dir_all(&directory).with_context(|| format!("{} cannot be made", directory.display()))?;
+    Ok(directory)
+}
