@@ -1,7 +1,7 @@
 //! [postcard](https://postcard.jamesmunns.com/wire-format)'s wire format, as a device writes and reads it.
 //!
-//! The crate of that name copies the loop of each number's bytes to the place of each number, which makes fast code of
-//! ten times the size. Here every number takes the same loop. Hosts, which have the room, read with postcard.
+//! The crate of that name copies the loop over a number's bytes to the place of each number: frames took six times the
+//! code. Here every number takes the same loop. Hosts, which have the room, read frames with postcard.
 
 mod read;
 mod write;

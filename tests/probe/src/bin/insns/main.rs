@@ -50,14 +50,14 @@ fn measure(out: &mut HostStream) -> fmt::Result {
     let costs = run::costs(&latencies).ok_or(fmt::Error)?;
     put(out, "plain request insns", costs.request)?;
     put(out, "nothing to report insns", costs.nothing_due)?;
-    put(out, "report of 5 histograms insns", costs.snapshot)?;
+    put(out, "report of a histogram insns", costs.report)?;
 
     put(out, "record stack bytes", stack::used(|| black_box(&mut sum).record(black_box(1))))?;
     put(out, "merge stack bytes", stack::used(|| merge(black_box(&mut sum), black_box(&one))))?;
     put(out, "7 quantiles stack bytes", stack::used(|| quantiles(black_box(&one))))?;
     put(out, "encode stack bytes", stack::used(|| encode(black_box(&one), black_box(&mut bytes))))?;
     put(out, "frame encode stack bytes", stack::used(|| frame(black_box(&one))))?;
-    put(out, "report of 5 histograms stack bytes", costs.snapshot_stack)
+    put(out, "report of a histogram stack bytes", costs.report_stack)
 }
 
 fn put(out: &mut HostStream, name: &str, number: u32) -> fmt::Result {
