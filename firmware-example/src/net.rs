@@ -2,6 +2,7 @@
 
 use core::net::SocketAddrV4;
 
+use heapless::Vec;
 use phasemeter_core::time::Nanos;
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet, SocketStorage};
 use smoltcp::phy::Device;
@@ -37,7 +38,8 @@ pub struct Place {
 /// The memory of the sockets.
 #[derive(Debug)]
 pub struct NetStorage {
-    sockets: [SocketStorage<'static>; CONNECTIONS],
+    /// Empty until it is used, so that all of this begins as zeros and takes no flash.
+    sockets: Vec<SocketStorage<'static>, CONNECTIONS>,
     receive: [[u8; RECEIVE]; CONNECTIONS],
     transmit: [[u8; TRANSMIT]; CONNECTIONS],
 }
@@ -45,11 +47,7 @@ pub struct NetStorage {
 impl NetStorage {
     /// Memory that is not in use.
     pub const fn new() -> Self {
-        Self {
-            sockets: [SocketStorage::EMPTY; CONNECTIONS],
-            receive: [[0; RECEIVE]; CONNECTIONS],
-            transmit: [[0; TRANSMIT]; CONNECTIONS],
-        }
+        Self { sockets: Vec::new(), receive: [[0; RECEIVE]; CONNECTIONS], transmit: [[0; TRANSMIT]; CONNECTIONS] }
     }
 }
 
@@ -88,6 +86,8 @@ impl<D: Device> Net<D> {
             let _ = interface.routes_mut().add_default_ipv4_route(gateway);
         }
         let NetStorage { sockets, receive, transmit } = storage;
+        sockets.clear();
+        sockets.extend([const { SocketStorage::EMPTY }; CONNECTIONS]);
         let mut sockets = SocketSet::new(sockets.as_mut_slice());
         let mut buffers = receive.iter_mut().zip(transmit);
         let handles = core::array::from_fn(|_| {

@@ -3,7 +3,7 @@
 
 use core::fmt::Write as _;
 
-use heapless::String;
+use heapless::{String, Vec};
 use phasemeter_core::time::Nanos;
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet, SocketStorage};
 use smoltcp::phy::Device;
@@ -53,7 +53,8 @@ pub enum Fault {
 /// The memory of the sockets.
 #[derive(Debug)]
 pub struct ScriptedStorage {
-    sockets: [SocketStorage<'static>; SOCKETS],
+    /// Empty until it is used, so that all of this begins as zeros and takes no flash.
+    sockets: Vec<SocketStorage<'static>, SOCKETS>,
     receive: [[u8; BUFFER]; SOCKETS],
     transmit: [[u8; BUFFER]; SOCKETS],
 }
@@ -61,11 +62,7 @@ pub struct ScriptedStorage {
 impl ScriptedStorage {
     /// Memory that is not in use.
     pub const fn new() -> Self {
-        Self {
-            sockets: [SocketStorage::EMPTY; SOCKETS],
-            receive: [[0; BUFFER]; SOCKETS],
-            transmit: [[0; BUFFER]; SOCKETS],
-        }
+        Self { sockets: Vec::new(), receive: [[0; BUFFER]; SOCKETS], transmit: [[0; BUFFER]; SOCKETS] }
     }
 }
 
@@ -102,6 +99,8 @@ impl<D: Device> ScriptedPeer<D> {
             let _ = addresses.push(IpCidr::Ipv4(address));
         });
         let ScriptedStorage { sockets, receive, transmit } = storage;
+        sockets.clear();
+        sockets.extend([const { SocketStorage::EMPTY }; SOCKETS]);
         let mut sockets = SocketSet::new(sockets.as_mut_slice());
         let mut buffers = receive.iter_mut().zip(transmit);
         let sessions = core::array::from_fn(|_| {

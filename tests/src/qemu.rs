@@ -1,7 +1,7 @@
 //! The example firmware in QEMU.
 
 use std::ffi::OsStr;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -50,9 +50,28 @@ impl Monitor {
 
     /// Resets the machine; its memory keeps what it holds.
     pub fn reset(&mut self) {
+        self.tell("system_reset\n");
+    }
+
+    /// Where the other end of the telemetry line is, as the `phasemeter` command names a source: a port or a terminal
+    /// that QEMU has chosen.
+    pub fn source(&mut self) -> String {
+        let answer = BufReader::new(self.tell("info chardev\n"));
+        let named = |line: String| line.strip_prefix("serial1: filename=").map(str::to_owned);
+        let name = answer.lines().find_map(|line| named(line.expect("QEMU answers")));
+        let name = name.expect("the machine has a second serial line");
+        let name = ["disconnected:", "pty:"].iter().fold(name.as_str(), |name, kind| name.trim_start_matches(kind));
+        name.trim_end_matches(",server=on").to_owned()
+    }
+
+    fn tell(&mut self, command: &str) -> &TcpStream {
         let Self(listener, stream) = self;
         let connect = || listener.accept().ok().map(|(stream, _)| stream);
         let stream = stream.get_or_insert_with(|| wait_for("QEMU's monitor", LIMIT, connect));
-        stream.write_all(b"system_reset\n").expect("QEMU listens");
+        // Some systems hand the listener's mode on.
+        stream.set_nonblocking(false).expect("a stream may block");
+        stream.set_read_timeout(Some(LIMIT)).expect("the limit is not zero");
+        stream.write_all(command.as_bytes()).expect("QEMU listens");
+        stream
     }
 }

@@ -7,6 +7,8 @@ mod bench;
 mod faults;
 #[path = "firmware/lines.rs"]
 mod lines;
+#[path = "firmware/sources.rs"]
+mod sources;
 
 use std::time::{Duration, Instant};
 

@@ -1,11 +1,17 @@
-//! The application on the host: a clock that the test moves, a wire in memory, and a serial line that is two buffers.
+//! The application on the host: a wire in memory with a server at its far end, and a serial line that is two buffers.
+//!
+//! In a [`Simulation`] the server follows a script and the test moves the clock; over a [`Loopback`] both are real.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
+
+pub mod bridge;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::net::SocketAddrV4;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::rc::Rc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
 use phasemeter::session::{Note, PhaseRecord, Session};
@@ -13,12 +19,14 @@ use phasemeter_core::plan::{Arrival, PhaseKind, PhasePlan, RunPlan, Stop, Worklo
 use phasemeter_core::telemetry::{
     COMMAND_VERSION, Command, CommandEnvelope, Identity, Job, MAX_ENCODED, MAX_PART, encode_command,
 };
-use phasemeter_core::time::{MockClock, Nanos};
+use phasemeter_core::time::{Clock, MockClock, Nanos};
 use phasemeter_firmware::app::{App, Config, Metering};
 use phasemeter_firmware::net::Place;
 use phasemeter_firmware::scripted::{Script, ScriptedPeer, ScriptedStorage};
 use phasemeter_firmware::wire::{End, Wire};
 use smoltcp::wire::{Ipv4Address, Ipv4Cidr};
+
+use bridge::Bridge;
 
 pub const PORT: u16 = 8080;
 pub const SERVER: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);
@@ -72,7 +80,45 @@ impl WriteReady for Serial {
     }
 }
 
-pub type Firmware = App<'static, End<'static>, &'static MockClock, Serial>;
+/// A clock that can be waited for.
+pub trait Timer: Clock + Copy + 'static {
+    /// Returns at `until`; if that is not later than now, a moment later.
+    fn sleep(self, until: Nanos);
+}
+
+impl Timer for &'static MockClock {
+    fn sleep(self, until: Nanos) {
+        self.set(until.max(self.now().saturating_add(Nanos::from_micros(10))));
+    }
+}
+
+/// The clock on the wall.
+#[derive(Clone, Copy, Debug)]
+pub struct WallClock(Instant);
+
+impl Clock for WallClock {
+    fn now(&mut self) -> Nanos {
+        Nanos::new(self.0.elapsed().as_nanos().try_into().unwrap())
+    }
+}
+
+impl Timer for WallClock {
+    fn sleep(mut self, until: Nanos) {
+        thread::sleep(Duration::from_nanos(until.since(self.now()).get()));
+    }
+}
+
+/// What is at the far end of the wire.
+pub trait Peer {
+    /// Does what can be done now, and tells when it has more to do.
+    fn poll(&mut self, now: Nanos) -> Nanos;
+}
+
+impl Peer for ScriptedPeer<End<'static>> {
+    fn poll(&mut self, now: Nanos) -> Nanos {
+        self.poll(now)
+    }
+}
 
 /// The configuration of all tests.
 pub fn config() -> Config<'static> {
@@ -91,45 +137,61 @@ pub fn config() -> Config<'static> {
     }
 }
 
-/// The application and a server that follows a script, in simulated time.
-pub struct Simulation {
-    pub clock: &'static MockClock,
-    pub app: Firmware,
-    pub peer: ScriptedPeer<End<'static>>,
+/// The application, its host and its peer.
+pub struct Rig<T, S> {
+    pub clock: T,
+    pub app: App<'static, End<'static>, T, Serial>,
+    pub peer: S,
     pub serial: Serial,
     pub session: Session,
     pub texts: Vec<String>,
     ends: [End<'static>; 2],
+    /// How long a run may take.
+    limit: Nanos,
     fed: usize,
     command: u32,
 }
 
+/// The application and a server that follows a script, in simulated time.
+pub type Simulation = Rig<&'static MockClock, ScriptedPeer<End<'static>>>;
+
 impl Simulation {
     pub fn new(config: Config<'static>, script: Script) -> Self {
-        let clock: &MockClock = Box::leak(Box::default());
+        Self::of(config, Box::leak(Box::default()), Nanos::from_secs(600), |end| {
+            let storage: &mut ScriptedStorage = Box::leak(Box::default());
+            ScriptedPeer::new(end, Ipv4Cidr::new(SERVER, 24), PORT, script, storage)
+        })
+    }
+}
+
+/// The application and a real server on this computer, in real time.
+pub type Loopback = Rig<WallClock, Bridge>;
+
+impl Loopback {
+    pub fn new(config: Config<'static>, server: SocketAddr) -> Self {
+        Self::of(config, WallClock(Instant::now()), Nanos::from_secs(30), |end| Bridge::new(end, server))
+    }
+}
+
+impl<T: Timer, S: Peer> Rig<T, S> {
+    fn of(config: Config<'static>, clock: T, limit: Nanos, peer: impl FnOnce(End<'static>) -> S) -> Self {
         let wire: &Wire = Box::leak(Box::default());
         let ends @ [here, there] = wire.ends();
         let serial = Serial::default();
         let app = App::new(config, Box::leak(Box::default()), here, clock, serial.clone());
-        let address = Ipv4Cidr::new(SERVER, 24);
-        let storage: &mut ScriptedStorage = Box::leak(Box::default());
-        let peer = ScriptedPeer::new(there, address, PORT, script, storage);
         let (session, texts) = (Session::new(), Vec::new());
-        Self { clock, app, peer, serial, session, texts, ends, fed: 0, command: 0 }
+        Self { clock, app, peer: peer(there), serial, session, texts, ends, limit, fed: 0, command: 0 }
     }
 
-    /// Goes on until `done`, for `limit` of simulated time at most.
+    /// Goes on until `done`, for `limit` at most.
     pub fn run_until(&mut self, limit: Nanos, mut done: impl FnMut(&mut Self) -> bool) {
         let end = self.clock.now().saturating_add(limit);
         while !done(self) {
             let now = self.clock.now();
             assert!(now < end, "not done within {limit}; the device said {:?}", self.texts);
             let due = self.app.poll().min(self.peer.poll(now));
-            if due <= now || self.ends.iter().any(End::has_frame) {
-                self.clock.advance(Nanos::from_micros(10));
-            } else {
-                self.clock.set(due.min(end));
-            }
+            let is_busy = self.ends.iter().any(End::has_frame);
+            self.clock.sleep(if is_busy { now } else { due.min(end) });
             let bytes = self.serial.0.borrow().from_device[self.fed..].to_vec();
             self.fed += bytes.len();
             self.session.feed(&bytes, |note| {
@@ -142,15 +204,13 @@ impl Simulation {
 
     pub fn run_for(&mut self, time: Nanos) {
         let end = self.clock.now().saturating_add(time);
-        self.run_until(Nanos::MAX, |simulation| simulation.clock.now() >= end);
+        self.run_until(Nanos::MAX, |rig| rig.clock.now() >= end);
     }
 
     /// Says `command`, and gives the refusal with which it is answered, if it is.
     pub fn ask(&mut self, command: Command<'_>) -> Option<String> {
         let id = self.say(command);
-        self.run_until(Nanos::from_secs(1), |simulation| {
-            simulation.session.last_answer().is_some_and(|answer| answer.command == id)
-        });
+        self.run_until(Nanos::from_secs(5), |rig| rig.session.last_answer().is_some_and(|answer| answer.command == id));
         self.session.last_answer().and_then(|answer| answer.refusal).map(|refusal| refusal.to_string())
     }
 
@@ -190,16 +250,16 @@ impl Simulation {
 
     pub fn await_end(&mut self) {
         let mut acknowledged = 0;
-        self.run_until(Nanos::from_secs(600), |simulation| {
-            let phases = simulation.session.boots().last().map(|boot| &boot.phases);
+        self.run_until(self.limit, |rig| {
+            let phases = rig.session.boots().last().map(|boot| &boot.phases);
             if phases.and_then(|phases| phases.get(&acknowledged)).is_some_and(PhaseRecord::is_whole) {
-                simulation.say(Command::Acknowledge { phase: Some(acknowledged) });
+                rig.say(Command::Acknowledge { phase: Some(acknowledged) });
                 acknowledged += 1;
             }
-            if simulation.session.is_finished() {
-                simulation.say(Command::Acknowledge { phase: None });
+            if rig.session.is_finished() {
+                rig.say(Command::Acknowledge { phase: None });
             }
-            simulation.app.is_over() && simulation.session.is_finished()
+            rig.app.is_over() && rig.session.is_finished()
         });
     }
 

@@ -33,12 +33,17 @@ impl Bench {
         self.0.path()
     }
 
-    /// Runs the plan against the host's `port`; `meanwhile` may interfere.
-    pub(crate) fn run(&self, plan: &str, port: u16, meanwhile: impl FnOnce(&mut Both)) -> Done {
+    /// Starts the recorder, which uploads the plan to the device at `source`, to be run against the host's `port`.
+    pub(crate) fn start(&self, plan: &str, source: &str, port: u16) -> Running {
         fs::write(self.path().join("plan.yaml"), plan).unwrap();
         let target = format!("http://10.0.2.2:{port}");
-        let arguments = ["run", "plan.yaml", "--device", "tcp-listen:0", "--out", "run", "--target", &target];
-        let recorder = Running::start(&mut phasemeter(self.path(), arguments));
+        let arguments = ["run", "plan.yaml", "--device", source, "--out", "run", "--target", &target];
+        Running::start(&mut phasemeter(self.path(), arguments))
+    }
+
+    /// Runs the plan against the host's `port`; `meanwhile` may interfere.
+    pub(crate) fn run(&self, plan: &str, port: u16, meanwhile: impl FnOnce(&mut Both)) -> Done {
+        let recorder = self.start(plan, "tcp-listen:0", port);
         let address = recorder.wait_for_rest_of("waiting for the device to connect to ");
         let mut command = qemu(image("PHASEMETER_IMAGE"), &format!("tcp:{address}"), &[]);
         let monitor = Monitor::of(&mut command);

@@ -2,13 +2,12 @@
 
 use std::fs;
 use std::io::{self, Read};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use phasemeter::mock::{MockConfig, MockServer};
-use phasemeter_tests::{LIMIT, Running, image, phasemeter, qemu, wait_for};
+use phasemeter_tests::{LIMIT, Monitor, Running, image, phasemeter, qemu, wait_for};
 
 use super::bench::{self, Bench};
 
@@ -23,8 +22,12 @@ fn built_in(directory: &Path) -> (MockServer, PathBuf, [String; 3]) {
     (server, log, ["plan=built-in".into(), "exit=over".into(), target])
 }
 
+fn command(line: &str, parameters: &[String; 3]) -> Command {
+    qemu(image("PHASEMETER_IMAGE"), line, &parameters.each_ref().map(String::as_str))
+}
+
 fn start(line: &str, parameters: &[String; 3]) -> Command {
-    let mut command = qemu(image("PHASEMETER_IMAGE"), line, &parameters.each_ref().map(String::as_str));
+    let mut command = command(line, parameters);
     command.args(["-monitor", "none"]);
     command
 }
@@ -53,11 +56,12 @@ fn the_built_in_plan_needs_no_host_that_speaks() {
 fn a_recorder_that_comes_late_gets_the_whole_phase() {
     let bench = Bench::new();
     let (server, _, parameters) = built_in(bench.path());
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let emulator = Running::start(&mut start(&format!("tcp:127.0.0.1:{port},server=on,wait=off"), &parameters));
+    let mut command = command("tcp:127.0.0.1:0,server=on,wait=off", &parameters);
+    let mut monitor = Monitor::of(&mut command);
+    let emulator = Running::start(&mut command);
+    let source = monitor.source();
     // In the middle of the second phase: what was said before is lost.
     std::thread::sleep(Duration::from_secs(6));
-    let source = format!("tcp:127.0.0.1:{port}");
     let exited = Running::start(&mut phasemeter(bench.path(), ["record", &source, "--out", "run"])).wait(LIMIT * 2);
     assert_eq!(emulator.wait(LIMIT).code, Some(0));
     drop(server);

@@ -11,10 +11,10 @@ mod table;
 
 mod baseline;
 mod probe;
+mod firmware;
 mod size;
 mod insns;
 mod bench;
-mod firmware;
 
 mod test;
 

@@ -1,13 +1,16 @@
 //! `cargo xtask size`: what `phasemeter-core` adds to a firmware, and that nothing in it can panic.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::baseline::{Baseline, Number, table};
 use crate::command::output;
-use crate::firmware::size::Image;
+use crate::firmware::{self, size::Image};
 use crate::probe::{self, Profile};
 use crate::toolchain::Toolchain;
 
+/// The last one is that of the firmware.
 const TARGETS: [&str; 2] = ["thumbv6m-none-eabi", "thumbv7em-none-eabihf"];
 
 /// The image that makes every call there is.
@@ -39,6 +42,7 @@ pub(crate) fn run(update: bool) -> Result<()> {
     let images: Vec<&str> = [EVERYTHING, EMPTY, FIRMWARE].into_iter().chain(IMAGES.map(|(image, _)| image)).collect();
     let mut numbers = Vec::new();
     let mut compiler = String::new();
+    let mut firmware = PathBuf::new();
     for target in TARGETS {
         let toolchain = Toolchain::for_target(target)?;
         compiler = toolchain.compiler()?;
@@ -50,10 +54,13 @@ pub(crate) fn run(update: bool) -> Result<()> {
             let value = image.flash.checked_sub(empty.flash).context("an image is smaller than the empty one")?;
             numbers.push(Number { column: target.to_owned(), row: row.to_owned(), value });
         }
+        firmware = directory.join(FIRMWARE);
     }
     println!("No panic is reachable: the images link without a panic handler.\n");
     println!("{}", table("flash, bytes", &numbers));
-    BASELINE.settle(&compiler, &numbers, update)
+    BASELINE.settle(&compiler, &numbers, update)?;
+    firmware::size::show(&Image::read(&firmware)?);
+    Ok(())
 }
 
 /// Shows that the check for panics finds one: with a panic, the image must not link.

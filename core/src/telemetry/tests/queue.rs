@@ -123,7 +123,9 @@ fn a_snapshot_takes_a_poll_for_each_metric() {
     let mut totals = Vec::new();
     for _ in 0..30 {
         if let runner::Step::Send(mut ticket) = runner.poll(now, true) {
-            [5, 9].into_iter().for_each(|token| ticket.mark_token(now.saturating_add(Nanos::new(token))));
+            for token in [5, 9] {
+                ticket.mark_token(now.saturating_add(Nanos::new(token)));
+            }
             runner.finish(&ticket, now.saturating_add(Nanos::new(20)), Outcome::Success).unwrap();
         }
         queue.consume(queue.len());

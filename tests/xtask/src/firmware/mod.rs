@@ -42,14 +42,14 @@ pub(crate) enum Firmware {
     },
     /// Measure throughput, punctuality and accuracy in QEMU, and print them
     Bench,
-    /// Count the instructions that metering takes for each request
-    Insns {
+    /// Measure flash, crate by crate, and static memory
+    Size {
         /// Write the baseline instead of comparing with it
         #[arg(long)]
         update: bool,
     },
-    /// Measure what takes the image's flash and memory, crate by crate
-    Size {
+    /// Count the instructions that metering takes for each request
+    Insns {
         /// Write the baseline instead of comparing with it
         #[arg(long)]
         update: bool,
@@ -71,8 +71,8 @@ impl Firmware {
             }
             Self::Run { plan, json, features } => run::run(&plan, json, &features),
             Self::Bench => bench::run().map(|()| ExitCode::SUCCESS),
+            Self::Size { update } => size::run(update).map(|()| ExitCode::SUCCESS),
             Self::Insns { update } => bench::insns(update).map(|()| ExitCode::SUCCESS),
-            Self::Size { update } => size::run(&build::image("mps2")?, update).map(|()| ExitCode::SUCCESS),
             Self::Test => test().map(|()| ExitCode::SUCCESS),
         }
     }

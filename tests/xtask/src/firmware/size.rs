@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SectionKind, SymbolKind};
 
-use super::TARGET;
+use super::{TARGET, build};
 use crate::baseline::{Baseline, Number, table};
 use crate::toolchain::Toolchain;
 
@@ -25,18 +25,20 @@ const BASELINE: Baseline = Baseline {
     band_between_compilers: 10,
 };
 
-/// Prints what takes the flash of an image and compares the sums with the baseline.
-///
-/// Code that was inlined counts for the function that it is part of.
+/// Builds the image for hardware, prints what takes its flash, and compares the sums with the baseline.
 ///
 /// # Errors
-/// When the image cannot be read, or a sum has grown.
-pub(crate) fn run(image: &Path, update: bool) -> Result<()> {
-    let image = Image::read(image)?;
+/// When the image cannot be built, or a sum has grown.
+pub(crate) fn run(update: bool) -> Result<()> {
+    let image = Image::read(&build::image("mps2")?)?;
+    show(&image);
+    BASELINE.settle(&Toolchain::for_target(TARGET)?.compiler()?, &image.sums(), update)
+}
+
+/// Prints what takes the flash of an image. Code that was inlined counts for the function that it is part of.
+pub(crate) fn show(image: &Image) {
     println!("{}", table("flash by crate", &image.by_crate()));
-    let sums = image.sums();
-    println!("{}", table("image", &sums));
-    BASELINE.settle(&Toolchain::for_target(TARGET)?.compiler()?, &sums, update)
+    println!("{}", table("image", &image.sums()));
 }
 
 /// The sizes of an image, in bytes.

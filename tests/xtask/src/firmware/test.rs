@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::{MANIFEST, QEMU, TARGET, build, size};
+use super::{MANIFEST, QEMU, TARGET, bench, build, size};
 use crate::command::{cargo, output, program, root, run as run_command};
 use crate::toolchain::{Toolchain, ensure_component, ensure_program};
 
@@ -22,6 +22,8 @@ pub(crate) fn run() -> Result<()> {
     run_command(
         cargo().args(["test", "--locked", "--manifest-path", MANIFEST]).arg("--target-dir").arg(build::directory()),
     )?;
+    size::run(false)?;
+    bench::insns(false)?;
     in_qemu()
 }
 
@@ -50,7 +52,7 @@ fn in_qemu() -> Result<()> {
     let decoder = decoder()?;
     run_command(cargo().args(["build", "-p", "phasemeter"]))?;
     let [hardware, emulated, logging] = FEATURES.map(build::image);
-    size::run(&hardware?, false)?;
+    hardware?;
     let mut command = cargo();
     command.args(["test", "-p", "phasemeter-tests", "--test", "firmware", "--", "--ignored"]);
     // They measure time, on few processors.
