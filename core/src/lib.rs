@@ -5,7 +5,7 @@
 //! owns a socket, a thread or a clock: the caller passes the time in and carries the bytes out, so that the same
 //! code drives a Cortex-M4 and a Linux board.
 //!
-//! The modules, in the order in which data flows through them; each uses only those above it:
+//! The public modules, in the order in which data flows through them; each uses only those above it:
 //!
 //! | module | what it owns |
 //! |---|---|

@@ -343,6 +343,21 @@ mod tests {
     }
 
     #[test]
+    fn the_hash_is_over_the_plans_bytes() {
+        let mut plan = RunPlan::<2>::new(u64::MAX);
+        let stop = Stop { requests: Some(u64::MAX), duration: Some(Nanos::MAX) };
+        // The longest phase that there is.
+        let workload = Workload::get(&"/".repeat(MAX_PATH)).unwrap();
+        let arrival = Arrival::Poisson { rate: Rate::per_kilosecond(u32::MAX) };
+        plan.push(PhasePlan { workload, arrival, grace: Nanos::MAX, ..phase(stop) }).unwrap();
+        plan.push(phase(Stop::requests(1))).unwrap();
+        let mut bytes = [0; 512];
+        let mut fnv = Fnv1a(Fnv1a::OFFSET_BASIS);
+        fnv.add_bytes(postcard::to_slice(&plan, &mut bytes).unwrap());
+        assert_eq!(plan.content_hash(), fnv.0);
+    }
+
+    #[test]
     fn fnv_1a_matches_its_published_vectors() {
         let hash = |bytes: &[u8]| {
             let mut fnv = Fnv1a(Fnv1a::OFFSET_BASIS);

@@ -255,7 +255,9 @@ where
                     // The load goes on, whatever the line does.
                     self.line_took = now;
                     self.open_connections(now);
-                    break due.min(self.reporter.next_due());
+                    // What is not to be reported is not waited for.
+                    let says = self.config.metering == Metering::On;
+                    break if says { due.min(self.reporter.next_due()) } else { due };
                 }
                 Step::PhaseEnded => {
                     self.give_up(now);

@@ -2,7 +2,9 @@
 
 #![no_std]
 #![no_main]
+#![deny(unsafe_code)]
 
+#[allow(unsafe_code, reason = "hardware is reached through addresses; each use says why it is sound")]
 mod board;
 #[cfg(feature = "semihosting")]
 mod repeatable;

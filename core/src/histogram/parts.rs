@@ -136,12 +136,13 @@ impl<C: Counter> HistogramView<C> {
     fn counts_agree(&self) -> bool {
         let held = u128::from(self.zero) + self.counts().map(u128::from).sum::<u128>();
         let full = u128::from(u64::MAX);
+        // A full counter is in some bucket still; the narrowest type is full at 2^16 − 1.
+        let has_full_bucket = || self.counts().any(|count| count >= u64::from(u16::MAX));
         match (self.saturation.count(), self.saturation.buckets()) {
             (false, false) => held == u128::from(self.count),
-            // A full counter is in some bucket still; the narrowest type is full at 2^16 − 1.
-            (false, true) => held < u128::from(self.count) && self.counts().any(|count| count >= u64::from(u16::MAX)),
+            (false, true) => held < u128::from(self.count) && has_full_bucket(),
             (true, false) => self.count == u64::MAX && held >= full,
-            (true, true) => self.count == u64::MAX,
+            (true, true) => self.count == u64::MAX && has_full_bucket(),
         }
     }
 

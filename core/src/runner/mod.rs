@@ -108,7 +108,8 @@ impl<const N: usize, const P: usize, H: PhaseHook> Runner<N, P, H> {
 
     /// Drops the present run for a run of `plan` that has not started. The histograms, which make up most of a runner,
     /// stay where they are: on a device with little stack, keep one runner in static memory and restart it. Tickets of
-    /// the present run are to be dropped.
+    /// the present run are to be dropped. Telemetry of the new run is that of another boot: it takes a new
+    /// [`Reporter`](crate::telemetry::Reporter), with a boot id of its own.
     ///
     /// # Errors
     /// [`RunnerError`] if the plan has no phases or one of them would never end; then the present run goes on.
@@ -135,7 +136,7 @@ impl<const N: usize, const P: usize, H: PhaseHook> Runner<N, P, H> {
 
     /// The plan of the current phase; `None` once the run is finished.
     pub fn phase_plan(&self) -> Option<&PhasePlan> {
-        self.plan.phases().get(usize::from(self.index))
+        if self.finished { None } else { self.plan.phases().get(usize::from(self.index)) }
     }
 
     /// The current phase, or the last one once the run is finished.

@@ -1,6 +1,6 @@
 //! Bytes to numbers and text.
 
-/// Reads from the start of `bytes`; nothing is read of what is cut short or out of range.
+/// Reads from the start of `bytes`. After a `None`, for what is cut short or out of range, it stands anywhere: give up.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader<'a>(&'a [u8]);
 

@@ -89,7 +89,10 @@ impl HttpBody for TokenStream {
         let this = self.get_mut();
         let event = match this.stage {
             Stage::Tokens => {
-                ready!(Pin::new(&mut this.timer).poll(context));
+                // A token that is late does not wait for the timer's thread.
+                if !this.schedule.wait().is_zero() {
+                    ready!(Pin::new(&mut this.timer).poll(context));
+                }
                 let event = this.event(&json!({ "content": token_text(this.sent) }), None);
                 this.sent += 1;
                 if this.schedule.advance() {

@@ -79,6 +79,20 @@ fn a_response_is_cut_off() {
     assert_all_fail(serve(|stream| answer(stream, b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", false)));
 }
 
+/// A socket that is closed with something unread in it resets its connection.
+#[test]
+#[ignore = "needs QEMU and the image: cargo xtask firmware test"]
+fn a_connection_is_reset_in_mid_response() {
+    assert_all_fail(serve(|mut stream| {
+        let has_request = stream.peek(&mut [0; 1]);
+        if matches!(has_request, Ok(1..)) {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf").unwrap();
+            // The firmware has the first half before.
+            thread::sleep(Duration::from_millis(50));
+        }
+    }));
+}
+
 #[test]
 #[ignore = "needs QEMU and the image: cargo xtask firmware test"]
 fn a_response_is_garbage() {

@@ -53,6 +53,7 @@ fn obey(request: Request<8>, runner: &mut Runner<512, 8>, reporter: &mut Reporte
             if runner.restart(plan).is_err() {
                 control.refuse(Refusal::CannotRun);
             }
+            *reporter = Reporter::new(identity(), black_box(ReporterConfig::default()));
             reporter.expect_acknowledgement();
         }
         Request::Stop => runner.cancel(unknown()),

@@ -4,17 +4,21 @@ use std::env::consts::EXE_SUFFIX;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 
 use super::process::{Process, rest_of_line};
 use super::{QEMU, build};
-use crate::command::{cargo, output, program, root, run as run_command};
+use crate::command::{cargo, program, root, run as run_command};
 use crate::toolchain::ensure_program;
 
 /// How long `phasemeter` may take to write its report after the firmware's line has ended.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// After so long the server has written its log, and the last message was shown.
+const FLUSHED: Duration = Duration::from_millis(300);
 
 /// What is run, and where its files go.
 pub(super) struct Setup<'a> {
@@ -30,7 +34,7 @@ pub(super) struct Setup<'a> {
     pub(super) parameters: &'a [&'a str],
     /// More arguments of QEMU.
     pub(super) qemu: &'a [&'a str],
-    /// Whether the messages and the report are shown.
+    /// Whether the report is shown.
     pub(super) shows: bool,
 }
 
@@ -61,17 +65,13 @@ impl Setup<'_> {
         }
         let mut recorder = Process::start("phasemeter run", &mut command)?;
         let stderr = recorder.child.stderr.take().context("it is piped")?;
-        let shows = self.shows;
-        let show = move |line: &str| {
-            if shows {
-                eprintln!("{line}");
-            }
-        };
+        // Also when the report is not shown: why a run fails is said there.
+        let show = |line: &str| eprintln!("{line}");
         let line = rest_of_line(stderr, "waiting for the device to connect to ", show)?;
         let mut emulator = Process::start("QEMU", &mut self.emulator(&line))?;
 
         let mut ended = None;
-        recorder.wait(|| {
+        let status = recorder.wait(|| {
             if ended.is_none() && emulator.child.try_wait().context("cannot wait for QEMU")?.is_some() {
                 ended = Some(Instant::now());
             }
@@ -79,7 +79,9 @@ impl Setup<'_> {
                 Some(ended) if ended.elapsed() > PATIENCE => bail!("QEMU has ended, and the run goes on without it"),
                 _ => Ok(()),
             }
-        })
+        })?;
+        thread::sleep(FLUSHED);
+        Ok(status)
     }
 
     fn emulator(&self, line: &str) -> Command {
@@ -119,7 +121,9 @@ pub(super) fn run(plan: &Path, json: bool, features: &str) -> Result<ExitCode> {
     };
     let status = setup.run()?;
     if json {
-        println!("{}", output(program(&phasemeter).args(["report", "--json"]).arg(directory.join("run")))?);
+        // As it was written, also of a run that is not complete.
+        let summary = directory.join("run/summary.json");
+        print!("{}", fs::read_to_string(&summary).with_context(|| format!("cannot read {}", summary.display()))?);
     }
     let shown = directory.strip_prefix(root()).unwrap_or(&directory);
     eprintln!("run and server.jsonl are in {}", shown.display());
@@ -146,7 +150,10 @@ pub(super) fn phasemeter(profile: &str) -> Result<PathBuf> {
 /// When it cannot be made.
 pub(super) fn directory() -> Result<PathBuf> {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let directory = build::directory().join(format!("runs/{}", since_1970.as_millis()));
-    fs::create_dir_all(&directory).with_context(|| format!("{} cannot be made", directory.display()))?;
+    let runs = build::directory().join("runs");
+    let directory = runs.join(since_1970.as_nanos().to_string());
+    fs::create_dir_all(&runs)
+        .and_then(|()| fs::create_dir(&directory))
+        .with_context(|| format!("{} cannot be made", directory.display()))?;
     Ok(directory)
 }

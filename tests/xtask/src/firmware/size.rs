@@ -12,7 +12,7 @@ use crate::baseline::{Baseline, Number, table};
 use crate::toolchain::Toolchain;
 
 /// The core, and what a firmware links for its sake alone.
-const CORE: [&str; 7] = ["phasemeter_core", "postcard", "serde", "serde_core", "cobs", "crc", "heapless"];
+const CORE: [&str; 4] = ["phasemeter_core", "postcard", "serde", "serde_core"];
 
 /// What no crate can be told of: constants without a name lie between those of all crates.
 const CONSTANTS: &str = "constants without a name";
