@@ -12,7 +12,7 @@ use embedded_io::{Read, ReadReady, Write, WriteReady};
 use heapless::String;
 use phasemeter_core::meter::Ticket;
 use phasemeter_core::phase::PhaseState;
-use phasemeter_core::plan::{Arrival, RunPlan, Workload};
+use phasemeter_core::plan::{Arrival, PhasePlan, RunPlan, Workload};
 use phasemeter_core::runner::{Outcome, Runner, Step};
 use phasemeter_core::telemetry::{
     Control, Identity, MAX_TARGET, Refusal, Reporter, ReporterConfig, Request as Asked, TxQueue,
@@ -65,7 +65,7 @@ pub enum Metering {
     On,
     /// Nothing is said of a phase before it has ended.
     Silent,
-    /// As `Silent`, and no latency is recorded: what succeeds is counted as cancelled.
+    /// As `Silent`, and nothing is recorded: however a request ends, it is counted as cancelled.
     Off,
 }
 
@@ -180,16 +180,6 @@ where
         self.state == State::Over && self.queue.is_empty() && self.notice.is_empty()
     }
 
-    /// The network device.
-    pub fn device(&mut self) -> &mut D {
-        self.net.device()
-    }
-
-    /// The serial port.
-    pub fn serial(&mut self) -> &mut S {
-        &mut self.serial
-    }
-
     /// Does what can be done, and tells when to be called again at the latest, on its own clock: at once if that is
     /// not later than now, and whenever a frame or a byte from the host has come.
     pub fn poll(&mut self) -> Nanos {
@@ -197,11 +187,13 @@ where
         self.net.poll(now);
         let has_heard = self.hear(now);
         self.poll_connections(now);
+        // A request that waited for its connection was marked as sent.
+        self.net.flush(now);
+        self.reporter.answer(now, self.control, self.queue);
         let due = match self.state {
             State::Running => self.run(),
             State::Idle | State::Over => self.wait(now),
         };
-        self.reporter.answer(now, self.control, self.queue);
         let written = self.write();
         if written != Written::Busy {
             self.line_took = now;
@@ -232,37 +224,33 @@ where
 
     /// While there is a run: sends what is due, and tells when there is more to do.
     fn run(&mut self) -> Nanos {
-        let mut sent = false;
-        let mut now;
-        let due = loop {
+        loop {
             // What came before took its time, which is not to be taken for lateness.
-            now = self.clock.now();
+            let now = self.clock.now();
             if self.runner.meter().stats().state == PhaseState::Created && !self.is_warm(now) {
                 self.report(now);
-                break now.saturating_add(IDLE);
+                return now.saturating_add(IDLE).min(self.net.next_due(now));
             }
             let place = self.free_connection(now);
             let step = self.runner.poll(now, place.is_some());
             if let (Step::Send(ticket), Some(place)) = (step, place) {
                 // Before anything is said: a report takes its time.
                 self.send(place, ticket, now);
-                sent = true;
             }
-            self.report(now);
+            let report_due = self.report(now);
             match step {
                 Step::Send(_) => {}
                 Step::WaitUntil(due) => {
                     // The load goes on, whatever the line does.
                     self.line_took = now;
                     self.open_connections(now);
-                    // What is not to be reported is not waited for.
-                    let says = self.config.metering == Metering::On;
-                    break if says { due.min(self.reporter.next_due()) } else { due };
+                    let connections = self.connections.iter().map(Connection::next_due).filter(|due| *due > now);
+                    return connections.fold(due.min(report_due), Nanos::min).min(self.net.next_due(now));
                 }
                 Step::PhaseEnded => {
                     self.give_up(now);
                     if !self.reporter.is_phase_reported() && !self.is_line_stuck(now) {
-                        break now.saturating_add(LINE_RETRY);
+                        return now.saturating_add(LINE_RETRY);
                     }
                     self.runner.next_phase();
                     self.begin_phase(now);
@@ -274,15 +262,10 @@ where
                     } else {
                         self.reporter.finish(now, self.runner, self.queue);
                     }
-                    break now.saturating_add(LINE_RETRY);
+                    return now.saturating_add(LINE_RETRY);
                 }
             }
-        };
-        if sent {
-            self.net.poll(now);
         }
-        let connections = self.connections.iter().map(Connection::next_due).filter(|due| *due > now);
-        connections.fold(due, Nanos::min).min(self.net.next_due(now))
     }
 
     /// Whether there is no point in waiting for the line any longer.
@@ -290,20 +273,26 @@ where
         now.since(self.line_took) >= LINE_PATIENCE
     }
 
-    fn report(&mut self, now: Nanos) {
+    /// Tells when there is more to report.
+    fn report(&mut self, now: Nanos) -> Nanos {
         let is_sending =
             matches!(self.runner.meter().phase().state(), PhaseState::Started | PhaseState::SendingComplete);
-        if self.config.metering == Metering::On || !is_sending {
-            self.reporter.poll(now, self.runner, self.queue);
+        if self.config.metering != Metering::On && is_sending {
+            return Nanos::MAX;
         }
+        self.reporter.poll(now, self.runner, self.queue);
+        self.reporter.next_due()
     }
 
     /// Opens the connections that the phase begins with, and tells whether the wait for them is over: a request should
     /// not be late because its connection is new.
     fn is_warm(&mut self, now: Nanos) -> bool {
+        if self.runner.is_cancelled() {
+            return true;
+        }
         self.open_connections(now);
         let is_waited_for = self.connections.iter().any(Connection::is_opening);
-        !is_waited_for || now >= self.warm_until || self.runner.is_cancelled()
+        !is_waited_for || now >= self.warm_until
     }
 
     /// Opens what is closed of the connections that the phase can use. The next request meets a server that refuses,
@@ -334,6 +323,7 @@ where
         }
         connection.take(ticket, *expect);
         self.poll_connection(place, now);
+        self.net.flush(now);
     }
 
     fn poll_connections(&mut self, now: Nanos) {
@@ -365,12 +355,12 @@ where
             // The runner has counted it.
             let _ = connection.abort(net.socket(connection.handle), now);
         }
-        let failures = core::mem::take(&mut self.failures);
-        if failures != Failures::default() {
+        // They add up until the last notice was printed.
+        if self.notice.is_empty() && self.failures != Failures::default() {
+            let failures = core::mem::take(&mut self.failures);
             #[cfg(feature = "defmt")]
             defmt::warn!("{}", failures);
-            self.notice.clear();
-            // What does not fit is cut off.
+            // There is room: five numbers of at most ten digits.
             let _ = writeln!(self.notice, "{failures}");
         }
     }
@@ -395,7 +385,7 @@ where
                 self.begin_boot();
                 self.reporter.identify();
             }
-            Asked::Start { target, plan } => match (self.resolve(&target), unknown_phase(&plan)) {
+            Asked::Start { target, plan } => match (self.resolve(&target), impossible_phase(&plan)) {
                 (_, Some(index)) => self.control.refuse(Refusal::BadPhase(index)),
                 (None, _) => self.control.refuse(Refusal::BadTarget),
                 (Some(target), _) if self.start(now, plan, target) => self.reporter.expect_acknowledgement(),
@@ -431,7 +421,6 @@ where
         self.begin_boot();
         if target != self.target {
             self.target = target;
-            self.give_up(now);
             let Self { connections, net, .. } = self;
             for connection in connections {
                 connection.close(net.socket(connection.handle), now);
@@ -482,10 +471,14 @@ where
     }
 }
 
-/// The first phase whose requests cannot be made.
-fn unknown_phase(plan: &RunPlan<MAX_PHASES>) -> Option<u16> {
-    let is_known = |workload: &Workload| Request::new(workload, "").is_some();
-    (0..).zip(plan.phases()).find(|(_, phase)| !is_known(&phase.workload)).map(|(index, _)| index)
+/// The first phase that cannot be carried out: its requests cannot be made, or not so many at a time.
+fn impossible_phase(plan: &RunPlan<MAX_PHASES>) -> Option<u16> {
+    let is_possible = |phase: &PhasePlan| {
+        let is_too_wide =
+            matches!(phase.arrival, Arrival::ClosedLoop { concurrency } if usize::from(concurrency) > CONNECTIONS);
+        !is_too_wide && Request::new(&phase.workload, "").is_some()
+    };
+    (0..).zip(plan.phases()).find(|(_, phase)| !is_possible(phase)).map(|(index, _)| index)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

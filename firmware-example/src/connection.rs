@@ -16,7 +16,8 @@ use smoltcp::socket::tcp;
 use crate::http::{Expect, HttpError, Progress, Response};
 use crate::request::Request;
 
-/// How long a connection that could not be opened is left alone: a server that refuses would else be asked without end.
+/// How long a connection that could not be opened, or was closed unused, is left alone: such a server would else be asked
+/// without end.
 const RETRY_AFTER: Nanos = Nanos::from_millis(10);
 
 /// How long a server may say nothing while a response is due.
@@ -86,8 +87,9 @@ pub(crate) struct Connection {
     state: State,
     /// The request that it carries, or will once it is open.
     ticket: Option<Ticket>,
-    /// How much of the request was written.
+    /// How much of the request was written, and whether that is all of it.
     written: usize,
+    is_written: bool,
     response: Response,
     /// When the server last said something, or was asked.
     heard_at: Nanos,
@@ -96,7 +98,15 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) const fn new(handle: SocketHandle) -> Self {
         let response = Response::new(Expect::Plain);
-        Self { handle, state: State::Closed(Nanos::ZERO), ticket: None, written: 0, response, heard_at: Nanos::ZERO }
+        Self {
+            handle,
+            state: State::Closed(Nanos::ZERO),
+            ticket: None,
+            written: 0,
+            is_written: false,
+            response,
+            heard_at: Nanos::ZERO,
+        }
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -129,7 +139,7 @@ impl Connection {
     /// Takes a request to be sent: at once with the next poll if it is idle, else when it has opened.
     pub(crate) fn take(&mut self, ticket: Ticket, expect: Expect) {
         self.ticket = Some(ticket);
-        self.written = 0;
+        (self.written, self.is_written) = (0, false);
         self.response = Response::new(expect);
     }
 
@@ -164,8 +174,8 @@ impl Connection {
             State::Opening => None,
             // Nobody has asked for anything: the server has closed the connection, or is out of step.
             State::Idle if !is_usable(socket) => {
-                self.close(socket, now);
-                None
+                self.close(socket, now.saturating_add(RETRY_AFTER));
+                self.ended(now, Err(Failure::Broken))
             }
             State::Idle => self.start(socket, request, clock),
             State::Busy | State::Draining(_) => {
@@ -202,9 +212,10 @@ impl Connection {
             });
             match written {
                 Ok(count @ 1..) => self.written = self.written.saturating_add(count),
-                _ => return,
+                _ => break,
             }
         }
+        self.is_written = self.written >= request.length();
     }
 
     fn read(&mut self, socket: &mut tcp::Socket<'_>, clock: &mut impl Clock, now: Nanos) -> Option<Ended> {
@@ -231,8 +242,9 @@ impl Connection {
                     }
                     if self.response.is_done() {
                         let end = self.done(at);
-                        // What follows was not asked for; and the end of the connection may have come with the response.
-                        if has_more || !self.response.keeps_alive() || !is_usable(socket) {
+                        // What follows was not asked for; the rest of a request would be taken for another; and the end
+                        // of the connection may have come with the response.
+                        if has_more || !self.is_written || !self.response.keeps_alive() || !is_usable(socket) {
                             self.close(socket, at);
                         }
                         return ended.or(end);
@@ -273,8 +285,8 @@ impl Connection {
         self.ticket.take().map(|ticket| Ended { ticket, at, result })
     }
 
-    pub(crate) fn close(&mut self, socket: &mut tcp::Socket<'_>, now: Nanos) {
+    pub(crate) fn close(&mut self, socket: &mut tcp::Socket<'_>, not_before: Nanos) {
         socket.abort();
-        self.state = State::Closed(now);
+        self.state = State::Closed(not_before);
     }
 }

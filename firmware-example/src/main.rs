@@ -100,12 +100,14 @@ fn parameters(_: &mut [u8]) -> Parameters {
 }
 
 /// Scripted runs repeat to the last bit.
+#[cfg(feature = "semihosting")]
 fn boot_id(parameters: &Parameters) -> u64 {
-    #[cfg(feature = "semihosting")]
-    let salt = if parameters.is_scripted { 0 } else { board::semihosting::seconds() };
-    #[cfg(not(feature = "semihosting"))]
-    let salt = u64::from(parameters.is_scripted);
-    board::boot::id(salt)
+    board::boot::id(if parameters.is_scripted { 0 } else { board::semihosting::seconds() })
+}
+
+#[cfg(not(feature = "semihosting"))]
+fn boot_id(_: &Parameters) -> u64 {
+    board::boot::id(0)
 }
 
 /// Says what the run took, and ends the emulator.

@@ -27,9 +27,9 @@ const FIRST_PORT: u16 = 49_152;
 /// Where the device is in its network.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
-    /// The Ethernet address.
+    /// The Ethernet address: unicast, its first byte even.
     pub mac: [u8; 6],
-    /// The IPv4 address, and how much of it names the network.
+    /// The IPv4 address, unicast, and how much of it names the network.
     pub address: Ipv4Cidr,
     /// The way to other networks.
     pub gateway: Option<Ipv4Address>,
@@ -105,10 +105,14 @@ impl<D: Device> Net<D> {
         (Self { device, interface, sockets, next_port }, handles)
     }
 
-    /// Moves frames in both directions; tells whether any socket has changed.
-    pub(crate) fn poll(&mut self, now: Nanos) -> bool {
-        let result = self.interface.poll(instant(now), &mut self.device, &mut self.sockets);
-        matches!(result, smoltcp::iface::PollResult::SocketStateChanged)
+    /// Moves frames in both directions.
+    pub(crate) fn poll(&mut self, now: Nanos) {
+        self.interface.poll(instant(now), &mut self.device, &mut self.sockets);
+    }
+
+    /// Sends what waits to be sent. Takes no frame in, whose time would be read late.
+    pub(crate) fn flush(&mut self, now: Nanos) {
+        self.interface.poll_egress(instant(now), &mut self.device, &mut self.sockets);
     }
 
     /// When the stack has something to do next of its own accord.
@@ -125,17 +129,28 @@ impl<D: Device> Net<D> {
     pub(crate) fn connect(&mut self, handle: SocketHandle, to: SocketAddrV4, now: Nanos) -> bool {
         if self.socket(handle).remote_endpoint().is_some() {
             // The reset of the last connection is still to be sent; else the server would keep its end of it.
-            self.interface.poll_egress(instant(now), &mut self.device, &mut self.sockets);
+            self.flush(now);
         }
-        let port = self.next_port;
-        self.next_port = self.next_port.checked_add(1).unwrap_or(FIRST_PORT);
+        let port = self.free_port();
         let socket = self.sockets.get_mut::<tcp::Socket>(handle);
         socket.set_timeout(Some(OPEN_WITHIN));
         socket.connect(self.interface.context(), (*to.ip(), to.port()), port).is_ok()
     }
 
-    pub(crate) const fn device(&mut self) -> &mut D {
-        &mut self.device
+    /// The next port that no connection has.
+    fn free_port(&mut self) -> u16 {
+        loop {
+            let port = self.next_port;
+            self.next_port = self.next_port.checked_add(1).unwrap_or(FIRST_PORT);
+            let is_taken = self.sockets.iter().any(|(_, socket)| {
+                let smoltcp::socket::Socket::Tcp(socket) = socket;
+                socket.local_endpoint().is_some_and(|local| local.port == port)
+            });
+            // There are far more ports than sockets.
+            if !is_taken {
+                return port;
+            }
+        }
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// The request that `workload` asks for, to be sent to `host`. `None` for a workload that this firmware does not
+    /// The request that `workload` asks for, to be sent to `host`, of at most [`MAX_TARGET`] bytes. `None` for a workload that this firmware does not
     /// know, and for what is no path.
     pub fn new(workload: &Workload, host: &str) -> Option<Self> {
         match workload {

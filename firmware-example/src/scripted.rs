@@ -1,8 +1,6 @@
 //! A server that follows a script, at the other end of a [`Wire`](crate::wire::Wire): the same requests get the same
 //! answers at the same times, and the failures that were asked for.
 
-use core::fmt::Write as _;
-
 use heapless::{String, Vec};
 use phasemeter_core::time::Nanos;
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet, SocketStorage};
@@ -44,6 +42,8 @@ pub enum Fault {
     Stall,
     /// The answer is an error.
     Status500,
+    /// The answer is an error, and comes before the request is whole.
+    EarlyError,
     /// The answer is no HTTP.
     Garbage,
     /// The connection is closed after the response.
@@ -177,7 +177,12 @@ impl Session {
             self.stage = Stage::Reading(Incoming::default());
         }
         if let Stage::Reading(incoming) = &mut self.stage {
-            while socket.can_recv() && !incoming.is_whole() {
+            let fault = (script.fault)(*requests);
+            let is_read = |incoming: &Incoming| match fault {
+                Fault::EarlyError => incoming.body.is_some(),
+                _ => incoming.is_whole(),
+            };
+            while socket.can_recv() && !is_read(incoming) {
                 let taken = socket.recv(|bytes| {
                     let used = bytes.iter().take_while(|byte| incoming.push(**byte)).count();
                     // The byte that completes the request was taken as well.
@@ -188,8 +193,7 @@ impl Session {
                     break;
                 }
             }
-            if incoming.is_whole() {
-                let fault = (script.fault)(*requests);
+            if is_read(incoming) {
                 *requests = requests.saturating_add(1);
                 let is_chat = incoming.is_chat;
                 let due = now.saturating_add(if is_chat { script.first_token } else { script.latency });
@@ -212,8 +216,7 @@ impl Session {
                 socket.abort();
                 return Nanos::MAX;
             }
-            let mut piece = String::<256>::new();
-            let steps = write_piece(&mut piece, *is_chat, *fault, *sent, script.tokens);
+            let (piece, steps) = piece(*is_chat, *fault, *sent, script.tokens);
             if socket.send_capacity().saturating_sub(socket.send_queue()) < piece.len() {
                 return Nanos::MAX;
             }
@@ -242,38 +245,25 @@ enum Steps {
     Last,
 }
 
-/// Writes the piece of this number: a response to a plain request has one; a chat has its head, then its tokens.
-fn write_piece(out: &mut String<256>, is_chat: bool, fault: Fault, number: u32, tokens: u32) -> Steps {
-    // The pieces are shorter than the buffer.
-    let written = match (fault, is_chat, number) {
-        (Fault::Garbage, ..) => out.write_str("220 this is no web server\r\n"),
-        (Fault::Status500, ..) => {
-            let _ = out.write_str("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\n\r\nno.\n");
-            return Steps::Last;
-        }
-        (_, false, _) => {
-            let _ = out.write_str("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\n");
-            if !matches!(fault, Fault::Reset | Fault::Truncate) {
-                let _ = out.write_str("hello\n");
-            }
-            return Steps::Last;
-        }
-        (_, true, 0) => {
-            let _ = out
-                .write_str("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
-            return Steps::AtOnce;
-        }
-        (_, true, number) if number <= tokens => {
-            let mut event = String::<128>::new();
-            let token = r#"{"choices":[{"index":0,"delta":{"content":"token "},"finish_reason":null}]}"#;
-            let _ = write!(event, "data: {token}\n\n");
-            let _ = write!(out, "{:x}\r\n{event}\r\n", event.len());
-            return if number == tokens { Steps::AtOnce } else { Steps::Later };
-        }
-        (_, true, _) => out.write_str("e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"),
-    };
-    let _ = written;
-    Steps::Last
+const PLAIN_HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\n";
+const PLAIN: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\nhello\n";
+const ERROR: &str = "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\n\r\nno.\n";
+const CHAT_HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+const TOKEN: &str = "39\r\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"t\"}}]}\n\n\r\n";
+const DONE: &str = "e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n";
+
+/// The piece of this number: a response to a plain request has one; a chat has its head, then its tokens.
+fn piece(is_chat: bool, fault: Fault, number: u32, tokens: u32) -> (&'static str, Steps) {
+    match (fault, is_chat, number) {
+        (Fault::Garbage, ..) => ("220 this is no web server\r\n", Steps::Last),
+        (Fault::Status500 | Fault::EarlyError, ..) => (ERROR, Steps::Last),
+        (Fault::Reset | Fault::Truncate, false, _) => (PLAIN_HEAD, Steps::Last),
+        (_, false, _) => (PLAIN, Steps::Last),
+        (_, true, 0) => (CHAT_HEAD, Steps::AtOnce),
+        (_, true, number) if number < tokens => (TOKEN, Steps::Later),
+        (_, true, number) if number == tokens => (TOKEN, Steps::AtOnce),
+        _ => (DONE, Steps::Last),
+    }
 }
 
 /// A request, as far as it has come: whether it is a chat, and where it ends.

@@ -109,6 +109,29 @@ fn faults_are_counted_and_the_next_request_succeeds() {
 }
 
 #[test]
+fn an_error_before_the_request_is_whole_does_no_harm_to_the_next() {
+    let mut simulation = simulation(|n| if n % 4 == 1 { Fault::EarlyError } else { Fault::None });
+    let long = Workload::Chat { prompt_tokens: 2_000, output_tokens: 8 };
+    simulation.carry_out(&plan(&[(long, ONE, Stop::requests(40))]));
+    let expected = PhaseCounts { sent: 40, completed: 40, errors: 10, ..PhaseCounts::default() };
+    assert_eq!(counts(&simulation, 0), expected, "{:?}", simulation.texts);
+}
+
+#[test]
+fn a_phase_without_reports_sleeps_all_the_same() {
+    let mut config = config();
+    config.metering = Metering::Silent;
+    let mut simulation = Simulation::new(config, SCRIPT);
+    let rare = Arrival::Constant { rate: Rate::per_second(1) };
+    let plan = plan(&[(get(), rare, Stop::requests(20))]);
+    assert_eq!(simulation.upload("", &plan), None);
+    assert_eq!(simulation.ask(Command::Start { plan_hash: plan.content_hash() }), None);
+    simulation.run_for(Nanos::from_millis(5_500));
+    let now = simulation.clock.now();
+    assert!(simulation.app.poll() > now.saturating_add(Nanos::from_millis(100)));
+}
+
+#[test]
 fn a_stall_ends_with_the_grace_of_its_phase() {
     let mut simulation = simulation(|n| if n == 3 { Fault::Stall } else { Fault::None });
     simulation.carry_out(&plan(&[(get(), EIGHT, Stop::requests(80)), (get(), EIGHT, Stop::requests(80))]));
@@ -246,7 +269,11 @@ fn what_does_not_fit_is_refused_with_the_reason() {
     let split = plan(&[(get(), ONE, Stop::requests(1)), (Workload::get("/a b").unwrap(), ONE, Stop::requests(1))]);
     assert_eq!(simulation.upload("", &split), None);
     let refusal = simulation.ask(Command::Start { plan_hash: split.content_hash() }).unwrap();
-    assert!(refusal.contains("cannot send the requests of phase 1"), "{refusal}");
+    assert!(refusal.contains("cannot carry out phase 1"), "{refusal}");
+    let wide = plan(&[(get(), Arrival::ClosedLoop { concurrency: 9 }, Stop::requests(1))]);
+    assert_eq!(simulation.upload("", &wide), None);
+    let refusal = simulation.ask(Command::Start { plan_hash: wide.content_hash() }).unwrap();
+    assert!(refusal.contains("cannot carry out phase 0") && refusal.contains("fewer connections"), "{refusal}");
     assert_eq!(simulation.upload("", &fits), None);
     let unknown = simulation.ask(Command::Start { plan_hash: 1 }).unwrap();
     assert!(unknown.contains("no plan"), "{unknown}");

@@ -203,7 +203,12 @@ impl<const N: usize, const P: usize, H: PhaseHook> Runner<N, P, H> {
 
     /// Ends the run: what is in flight is cancelled, the current phase completes, no other starts.
     #[inline(never)]
+    ///
+    /// A run that is finished stays as it ended.
     pub fn cancel(&mut self, now: Nanos) {
+        if self.finished {
+            return;
+        }
         self.cancelled = true;
         if matches!(self.meter.phase().state(), PhaseState::Started | PhaseState::SendingComplete) {
             self.advance(Phase::cancel);

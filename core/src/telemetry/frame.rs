@@ -224,7 +224,8 @@ pub enum Refusal {
     HashMismatch,
     /// The plan has more phases than the device can hold, which is so many.
     TooManyPhases(u16),
-    /// The phase at this place is none that the device knows, or its path is none or too long.
+    /// The phase at this place is none that the device can carry out: of a new kind, wider than it has connections, or with
+    /// a path that is none or too long.
     BadPhase(u16),
     /// The target is longer than it may be, which is so many bytes.
     TargetTooLong(u16),
@@ -248,12 +249,10 @@ impl fmt::Display for Refusal {
             Self::Malformed => f.write_str("what it received is no job: are host and firmware of one version?"),
             Self::HashMismatch => f.write_str("it reads another plan: are host and firmware of one version?"),
             Self::TooManyPhases(limit) => write!(f, "a plan may have {limit} phases: leave some out"),
-            Self::BadPhase(index) => {
-                write!(
-                    f,
-                    "it cannot send the requests of phase {index}: their kind is new to it, or their path is none or too long"
-                )
-            }
+            Self::BadPhase(index) => write!(
+                f,
+                "it cannot carry out phase {index}: its kind is new to it, it has fewer connections, or the path is none or too long"
+            ),
             Self::TargetTooLong(limit) => write!(f, "a target may have {limit} bytes"),
             Self::BadTarget => f.write_str("it cannot reach such a target: give an IPv4 address and a port"),
             Self::NoPlan => f.write_str("it has no plan, or another one: upload it first"),
