@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 /// How long a program may take to say that it is ready.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -63,5 +63,5 @@ pub(super) fn rest_of_line(
 }
 
 fn received(receiver: &Receiver<String>, what: &str) -> Result<String> {
-    receiver.recv_timeout(PATIENCE).with_context(|| format!("nobody said `{}`", what.trim()))
+    receiver.recv_timeout(PATIENCE).map_err(|_| anyhow!("nobody said `{}`", what.trim()))
 }

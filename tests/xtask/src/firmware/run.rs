@@ -4,6 +4,7 @@ use std::env::consts::EXE_SUFFIX;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -65,9 +66,21 @@ impl Setup<'_> {
         }
         let mut recorder = Process::start("phasemeter run", &mut command)?;
         let stderr = recorder.child.stderr.take().context("it is piped")?;
-        // Also when the report is not shown: why a run fails is said there.
-        let show = |line: &str| eprintln!("{line}");
-        let line = rest_of_line(stderr, "waiting for the device to connect to ", show)?;
+        let (shows, said) = (self.shows, Arc::new(Mutex::new(String::new())));
+        let show = {
+            let said = Arc::clone(&said);
+            move |line: &str| {
+                if shows {
+                    eprintln!("{line}");
+                }
+                said.lock().unwrap_or_else(PoisonError::into_inner).extend([line, "\n"]);
+            }
+        };
+        let line =
+            rest_of_line(stderr, "waiting for the device to connect to ", show).with_context(|| match shows {
+                true => "`phasemeter run` did not start".to_owned(),
+                false => said.lock().unwrap_or_else(PoisonError::into_inner).trim_end().to_owned(),
+            })?;
         let mut emulator = Process::start("QEMU", &mut self.emulator(&line))?;
 
         let mut ended = None;
@@ -81,6 +94,9 @@ impl Setup<'_> {
             }
         })?;
         thread::sleep(FLUSHED);
+        if !status.success() && !shows {
+            eprint!("{}", said.lock().unwrap_or_else(PoisonError::into_inner));
+        }
         Ok(status)
     }
 
