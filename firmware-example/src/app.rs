@@ -4,6 +4,7 @@
 //! neither for the network, nor for the serial line, nor for the host.
 
 mod failures;
+mod host;
 
 use core::fmt::Write as _;
 use core::net::SocketAddrV4;
@@ -12,11 +13,9 @@ use embedded_io::{Read, ReadReady, Write, WriteReady};
 use heapless::String;
 use phasemeter_core::meter::Ticket;
 use phasemeter_core::phase::PhaseState;
-use phasemeter_core::plan::{Arrival, PhasePlan, RunPlan, Workload};
+use phasemeter_core::plan::{Arrival, Workload};
 use phasemeter_core::runner::{Outcome, Runner, Step};
-use phasemeter_core::telemetry::{
-    Control, Identity, MAX_TARGET, Refusal, Reporter, ReporterConfig, Request as Asked, TxQueue,
-};
+use phasemeter_core::telemetry::{Control, Identity, MAX_TARGET, Reporter, ReporterConfig, TxQueue};
 use phasemeter_core::time::{Clock, Nanos};
 use smoltcp::phy::Device;
 
@@ -44,8 +43,6 @@ const LINE_RETRY: Nanos = Nanos::from_micros(500);
 const LINE_PATIENCE: Nanos = Nanos::from_secs(10);
 /// How much goes to the serial line at a time. A byte may cost as much as a microsecond or ten.
 const WRITE_AT_A_TIME: usize = 16;
-/// How much is taken from it at a time.
-const READ_AT_A_TIME: usize = 64;
 
 #[cfg(feature = "defmt")]
 type Hook = phasemeter_core::hook::DefmtHook;
@@ -137,8 +134,9 @@ pub struct App<'a, D, C, S> {
     failures: Failures,
     /// When the line last took something, or was not waited for.
     line_took: Nanos,
-    /// What is yet to be printed between two frames.
+    /// What is to be printed between two frames, and how much of it was.
     notice: String<128>,
+    printed: usize,
 }
 
 impl<'a, D, C, S> App<'a, D, C, S>
@@ -171,6 +169,7 @@ where
             failures: Failures::default(),
             line_took: now,
             notice: String::new(),
+            printed: 0,
         }
     }
 
@@ -200,7 +199,7 @@ where
         } else if self.state == State::Over && self.is_line_stuck(now) {
             // Nobody listens. Whoever does later sees a frame that is cut off, and then a new boot.
             self.queue.consume(self.queue.len());
-            self.notice.clear();
+            self.drop_notice();
         }
         match written {
             Written::Some => now,
@@ -365,73 +364,6 @@ where
         }
     }
 
-    /// Takes what the host says; tells whether it said anything.
-    fn hear(&mut self, now: Nanos) -> bool {
-        let mut bytes = [0; READ_AT_A_TIME];
-        let ready = self.serial.read_ready().unwrap_or(false);
-        let count = if ready { self.serial.read(&mut bytes).unwrap_or(0) } else { 0 };
-        for byte in bytes.iter().take(count) {
-            if let Some(asked) = self.control.push(*byte) {
-                self.has_host = true;
-                self.obey(now, asked);
-            }
-        }
-        count > 0
-    }
-
-    fn obey(&mut self, now: Nanos, asked: Asked<MAX_PHASES>) {
-        match asked {
-            Asked::Identify => {
-                self.begin_boot();
-                self.reporter.identify();
-            }
-            Asked::Start { target, plan } => match (self.resolve(&target), impossible_phase(&plan)) {
-                (_, Some(index)) => self.control.refuse(Refusal::BadPhase(index)),
-                (None, _) => self.control.refuse(Refusal::BadTarget),
-                (Some(target), _) if self.start(now, plan, target) => self.reporter.expect_acknowledgement(),
-                _ => self.control.refuse(Refusal::CannotRun),
-            },
-            Asked::Stop if self.state == State::Running => self.runner.cancel(now),
-            Asked::Acknowledge(phase) => self.reporter.acknowledge(phase),
-            Asked::Resend if self.state == State::Running => self.reporter.resend(self.runner),
-            _ => {}
-        }
-    }
-
-    /// The address that a target names; an empty one is the device's own choice.
-    fn resolve(&self, target: &str) -> Option<SocketAddrV4> {
-        let target = if target.is_empty() { Some(self.config.target) } else { target.parse().ok() };
-        target.filter(|target| !target.ip().is_unspecified() && target.port() > 0)
-    }
-
-    /// What is said of the next run is not to be taken for more of the last.
-    fn begin_boot(&mut self) {
-        if self.state == State::Over {
-            self.config.identity.boot_id = self.config.identity.boot_id.wrapping_add(1);
-            self.reporter = Reporter::new(self.config.identity, ReporterConfig::default());
-            self.state = State::Idle;
-        }
-    }
-
-    /// Starts a run; tells whether the plan can be run.
-    fn start(&mut self, now: Nanos, plan: RunPlan<MAX_PHASES>, target: SocketAddrV4) -> bool {
-        if self.runner.restart(plan).is_err() {
-            return false;
-        }
-        self.begin_boot();
-        if target != self.target {
-            self.target = target;
-            let Self { connections, net, .. } = self;
-            for connection in connections {
-                connection.close(net.socket(connection.handle), now);
-            }
-        }
-        self.state = State::Running;
-        self.control.set_busy(true);
-        self.begin_phase(now);
-        true
-    }
-
     fn begin_phase(&mut self, now: Nanos) {
         let Some(phase) = self.runner.phase_plan() else { return };
         let mut host = String::<MAX_TARGET>::new();
@@ -447,38 +379,33 @@ where
 
     /// Writes a little to the line, unless it is busy. Between frames there may be a line of text.
     fn write(&mut self) -> Written {
-        let text = self.notice.as_bytes();
-        let is_text = self.queue.is_empty();
-        let bytes = if is_text { text } else { self.queue.front() };
+        let is_text = self.queue.is_empty() || self.printed > 0;
+        let bytes = match self.notice.as_bytes().get(self.printed..) {
+            Some(text) if is_text => text,
+            _ => self.queue.front(),
+        };
         let Some(bytes) = bytes.get(..bytes.len().min(WRITE_AT_A_TIME)).filter(|bytes| !bytes.is_empty()) else {
             return Written::Nothing;
         };
         if !self.serial.write_ready().unwrap_or(false) {
             return Written::Busy;
         }
-        match self.serial.write(bytes) {
-            Ok(count @ 1..) if is_text => {
-                // Only ASCII is printed: it can be cut anywhere.
-                self.notice = String::try_from(self.notice.get(count..).unwrap_or_default()).unwrap_or_default();
-                Written::Some
+        let Ok(count @ 1..) = self.serial.write(bytes) else { return Written::Busy };
+        if is_text {
+            self.printed = self.printed.saturating_add(count);
+            if self.printed >= self.notice.len() {
+                self.drop_notice();
             }
-            Ok(count @ 1..) => {
-                self.queue.consume(count);
-                Written::Some
-            }
-            _ => Written::Busy,
+        } else {
+            self.queue.consume(count);
         }
+        Written::Some
     }
-}
 
-/// The first phase that cannot be carried out: its requests cannot be made, or not so many at a time.
-fn impossible_phase(plan: &RunPlan<MAX_PHASES>) -> Option<u16> {
-    let is_possible = |phase: &PhasePlan| {
-        let is_too_wide =
-            matches!(phase.arrival, Arrival::ClosedLoop { concurrency } if usize::from(concurrency) > CONNECTIONS);
-        !is_too_wide && Request::new(&phase.workload, "").is_some()
-    };
-    (0..).zip(plan.phases()).find(|(_, phase)| !is_possible(phase)).map(|(index, _)| index)
+    fn drop_notice(&mut self) {
+        self.notice.clear();
+        self.printed = 0;
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
