@@ -35,27 +35,50 @@ pub struct Place {
     pub gateway: Option<Ipv4Address>,
 }
 
-/// The memory of the sockets.
+/// The memory of `N` TCP sockets with buffers of `R` and `T` bytes, for receiving and transmitting.
 #[derive(Debug)]
-pub struct NetStorage {
+pub struct SocketMemory<const N: usize, const R: usize, const T: usize> {
     /// Empty until it is used, so that all of this begins as zeros and takes no flash.
-    sockets: Vec<SocketStorage<'static>, CONNECTIONS>,
-    receive: [[u8; RECEIVE]; CONNECTIONS],
-    transmit: [[u8; TRANSMIT]; CONNECTIONS],
+    sockets: Vec<SocketStorage<'static>, N>,
+    receive: [[u8; R]; N],
+    transmit: [[u8; T]; N],
 }
 
-impl NetStorage {
+impl<const N: usize, const R: usize, const T: usize> SocketMemory<N, R, T> {
     /// Memory that is not in use.
     pub const fn new() -> Self {
-        Self { sockets: Vec::new(), receive: [[0; RECEIVE]; CONNECTIONS], transmit: [[0; TRANSMIT]; CONNECTIONS] }
+        Self { sockets: Vec::new(), receive: [[0; R]; N], transmit: [[0; T]; N] }
+    }
+
+    /// The sockets, closed.
+    pub(crate) fn open(&'static mut self) -> (SocketSet<'static>, [SocketHandle; N]) {
+        let Self { sockets, receive, transmit } = self;
+        sockets.clear();
+        sockets.extend([const { SocketStorage::EMPTY }; N]);
+        let mut sockets = SocketSet::new(sockets.as_mut_slice());
+        let mut buffers = receive.iter_mut().zip(transmit);
+        let handles = core::array::from_fn(|_| {
+            let (receive, transmit) = buffers
+                .next()
+                .map_or_else(Default::default, |(receive, transmit)| (receive.as_mut_slice(), transmit.as_mut_slice()));
+            let mut socket = tcp::Socket::new(tcp::SocketBuffer::new(receive), tcp::SocketBuffer::new(transmit));
+            // Delays of the stack's own making would be measured as the server's.
+            socket.set_nagle_enabled(false);
+            socket.set_ack_delay(None);
+            sockets.add(socket)
+        });
+        (sockets, handles)
     }
 }
 
-impl Default for NetStorage {
+impl<const N: usize, const R: usize, const T: usize> Default for SocketMemory<N, R, T> {
     fn default() -> Self {
         Self::new()
     }
 }
+
+/// The memory of the application's sockets.
+pub type NetStorage = SocketMemory<CONNECTIONS, RECEIVE, TRANSMIT>;
 
 /// The network interface and its sockets.
 pub(crate) struct Net<D> {
@@ -85,21 +108,7 @@ impl<D: Device> Net<D> {
             // So is this.
             let _ = interface.routes_mut().add_default_ipv4_route(gateway);
         }
-        let NetStorage { sockets, receive, transmit } = storage;
-        sockets.clear();
-        sockets.extend([const { SocketStorage::EMPTY }; CONNECTIONS]);
-        let mut sockets = SocketSet::new(sockets.as_mut_slice());
-        let mut buffers = receive.iter_mut().zip(transmit);
-        let handles = core::array::from_fn(|_| {
-            let (receive, transmit) = buffers
-                .next()
-                .map_or_else(Default::default, |(receive, transmit)| (receive.as_mut_slice(), transmit.as_mut_slice()));
-            let mut socket = tcp::Socket::new(tcp::SocketBuffer::new(receive), tcp::SocketBuffer::new(transmit));
-            // Delays of the stack's own making would be measured as the server's.
-            socket.set_nagle_enabled(false);
-            socket.set_ack_delay(None);
-            sockets.add(socket)
-        });
+        let (sockets, handles) = storage.open();
         #[expect(clippy::cast_possible_truncation, reason = "any part of the seed will do")]
         let next_port = FIRST_PORT | seed as u16;
         (Self { device, interface, sockets, next_port }, handles)

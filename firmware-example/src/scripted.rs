@@ -1,13 +1,15 @@
 //! A server that follows a script, at the other end of a [`Wire`](crate::wire::Wire): the same requests get the same
 //! answers at the same times, and the failures that were asked for.
 
-use heapless::{String, Vec};
+use heapless::String;
 use phasemeter_core::time::Nanos;
-use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet, SocketStorage};
+use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::Device;
 use smoltcp::socket::tcp;
 use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, Ipv4Cidr};
+
+use crate::net::SocketMemory;
 
 /// One more than the application opens, so that a connection in its last moments is in nobody's way.
 const SOCKETS: usize = 9;
@@ -50,27 +52,8 @@ pub enum Fault {
     Close,
 }
 
-/// The memory of the sockets.
-#[derive(Debug)]
-pub struct ScriptedStorage {
-    /// Empty until it is used, so that all of this begins as zeros and takes no flash.
-    sockets: Vec<SocketStorage<'static>, SOCKETS>,
-    receive: [[u8; BUFFER]; SOCKETS],
-    transmit: [[u8; BUFFER]; SOCKETS],
-}
-
-impl ScriptedStorage {
-    /// Memory that is not in use.
-    pub const fn new() -> Self {
-        Self { sockets: Vec::new(), receive: [[0; BUFFER]; SOCKETS], transmit: [[0; BUFFER]; SOCKETS] }
-    }
-}
-
-impl Default for ScriptedStorage {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+/// The memory of the server's sockets.
+pub type ScriptedStorage = SocketMemory<SOCKETS, BUFFER, BUFFER>;
 
 /// The server.
 pub struct ScriptedPeer<D> {
@@ -98,20 +81,8 @@ impl<D: Device> ScriptedPeer<D> {
             // It is the first.
             let _ = addresses.push(IpCidr::Ipv4(address));
         });
-        let ScriptedStorage { sockets, receive, transmit } = storage;
-        sockets.clear();
-        sockets.extend([const { SocketStorage::EMPTY }; SOCKETS]);
-        let mut sockets = SocketSet::new(sockets.as_mut_slice());
-        let mut buffers = receive.iter_mut().zip(transmit);
-        let sessions = core::array::from_fn(|_| {
-            let (receive, transmit) = buffers
-                .next()
-                .map_or_else(Default::default, |(receive, transmit)| (receive.as_mut_slice(), transmit.as_mut_slice()));
-            let mut socket = tcp::Socket::new(tcp::SocketBuffer::new(receive), tcp::SocketBuffer::new(transmit));
-            socket.set_nagle_enabled(false);
-            socket.set_ack_delay(None);
-            Session { handle: sockets.add(socket), stage: Stage::Listening }
-        });
+        let (sockets, handles) = storage.open();
+        let sessions = handles.map(|handle| Session { handle, stage: Stage::Listening });
         Self { device, interface, sockets, sessions, port, script, requests: 0 }
     }
 
