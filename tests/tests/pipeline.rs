@@ -9,12 +9,14 @@ use std::thread::{self, JoinHandle};
 use phasemeter::hook::Hooks;
 use phasemeter::record::{RecordOptions, Recorded, Watcher, record};
 use phasemeter::run::{CAPTURE_FILE, Run, replay};
-use phasemeter::session::{Boot, Note};
+use phasemeter::session::{Boot, Note, Session};
 use phasemeter::source::unix::Pty;
 use phasemeter::source::{DEFAULT_BAUD, SourceSpec};
 use phasemeter_core::aggregate::{Aggregate, Timing};
 use phasemeter_core::meter::Metric;
 use phasemeter_core::summary::STANDARD;
+use phasemeter_core::telemetry::{Envelope, Frame, Hello, MAX_ENCODED, VERSION, encode};
+use phasemeter_core::time::Nanos;
 use phasemeter_tests::{Device, Direct, LIMIT, canonical, direct_merge};
 
 struct Quiet;
@@ -132,4 +134,33 @@ fn four_devices_at_once_merge_exactly() {
 #[expect(clippy::cast_precision_loss, reason = "the report's own rounding")]
 fn millis(nanos: u64) -> f64 {
     nanos as f64 / 1e6
+}
+
+/// Between two runs a device has no plan, and says so; the run that it told of had one.
+#[test]
+fn a_device_that_waits_for_its_next_plan_has_run_the_last() {
+    let device = Device { id: "waits", boot_id: 9, seed: 1, requests: 10, line_bytes: usize::MAX };
+    let mut session = Session::new();
+    session.feed(&device.bytes(), |_| ());
+    let told = session.info().unwrap().clone();
+    assert_ne!(told.plan_hash, 0);
+    let hello = Hello {
+        device_id: "waits",
+        boot_id: 9,
+        firmware: "scripted",
+        firmware_version: "1.0",
+        clock_hz: 1_000_000_000,
+        plan_hash: 0,
+        phases: 0,
+        capacity: 512,
+        counter_bits: 32,
+        metrics: Metric::ALL.into_iter().map(Metric::name).collect(),
+        skipped: 0,
+    };
+    let (uptime, frame) = (Nanos::from_secs(1_000_000), Frame::Hello(hello));
+    let mut bytes = [0; MAX_ENCODED];
+    let length = encode(&Envelope { version: VERSION, sequence: 1_000_000, uptime, frame }, &mut bytes).unwrap();
+    session.feed(&bytes[..length], |_| ());
+    assert_eq!(session.boots().len(), 1);
+    assert_eq!(session.info(), Some(&told));
 }
