@@ -23,6 +23,13 @@ impl Process {
         Ok(Self { name, child })
     }
 
+    /// Starts a process that a Ctrl-C on the terminal does not reach.
+    pub(super) fn start_apart(name: &'static str, command: &mut Command) -> Result<Self> {
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(command, 0);
+        Self::start(name, command)
+    }
+
     /// Waits for its end while `go_on` agrees.
     pub(super) fn wait(&mut self, mut go_on: impl FnMut() -> Result<()>) -> Result<ExitStatus> {
         loop {

@@ -4,6 +4,7 @@ use std::env::consts::EXE_SUFFIX;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,11 +16,14 @@ use super::{QEMU, build};
 use crate::command::{cargo, program, root, run as run_command};
 use crate::toolchain::ensure_program;
 
-/// How long `phasemeter` may take to write its report after the firmware's line has ended.
+/// How long `phasemeter` may take to write its report after the firmware's line has ended, or somebody wanted it to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// After so long the server has written its log, and the last message was shown.
 const FLUSHED: Duration = Duration::from_millis(300);
+
+/// Somebody wants the run to end.
+static IS_INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// What is run, and where its files go.
 pub(super) struct Setup<'a> {
@@ -48,7 +52,7 @@ impl Setup<'_> {
         let mut command = program(self.phasemeter);
         command.args(["mock-server", "--listen", "127.0.0.1:0", "--log"]).arg(self.directory.join("server.jsonl"));
         command.args(self.server).stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut server = Process::start("the mock server", &mut command)?;
+        let mut server = Process::start_apart("the mock server", &mut command)?;
         let stdout = server.child.stdout.take().context("it is piped")?;
         let port = rest_of_line(stdout, "listening on http://127.0.0.1:", |_| ())?;
 
@@ -80,17 +84,24 @@ impl Setup<'_> {
             let said = said.lock().unwrap_or_else(PoisonError::into_inner);
             if shows { "`phasemeter run` did not start".to_owned() } else { said.trim_end().to_owned() }
         })?;
-        let mut emulator = Process::start("QEMU", &mut self.emulator(&line))?;
+        let mut emulator = Process::start_apart("QEMU", &mut self.emulator(&line))?;
 
-        let mut ended = None;
+        let (mut ended, mut interrupted) = (None, None);
         let status = recorder.wait(|| {
             if ended.is_none() && emulator.child.try_wait().context("cannot wait for QEMU")?.is_some() {
                 ended = Some(Instant::now());
             }
-            match ended {
-                Some(ended) if ended.elapsed() > PATIENCE => bail!("QEMU has ended, and the run goes on without it"),
-                _ => Ok(()),
+            if interrupted.is_none() && IS_INTERRUPTED.load(Ordering::Relaxed) {
+                interrupted = Some(Instant::now());
             }
+            let is_late = |since: Option<Instant>| since.is_some_and(|since| since.elapsed() > PATIENCE);
+            if is_late(interrupted) {
+                bail!("interrupted");
+            }
+            if is_late(ended) {
+                bail!("QEMU has ended, and the run goes on without it");
+            }
+            Ok(())
         })?;
         thread::sleep(FLUSHED);
         if !status.success() && !shows {
@@ -122,6 +133,8 @@ pub(super) fn run(plan: &Path, json: bool, features: &str) -> Result<ExitCode> {
     ensure_program(QEMU, QEMU)?;
     let phasemeter = phasemeter("debug")?;
     let image = build::image(features)?;
+    // `phasemeter run` ends the run on the device, and reports it; then everything else is ended here.
+    ctrlc::set_handler(|| IS_INTERRUPTED.store(true, Ordering::Relaxed)).context("cannot watch for Ctrl-C")?;
     let directory = directory()?;
     let parameters: &[&str] = if features.contains("semihosting") { &["exit=over"] } else { &[] };
     let setup = Setup {
