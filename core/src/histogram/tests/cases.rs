@@ -145,6 +145,9 @@ fn each_contradiction_in_parts_is_named() {
     assert_eq!(with(&|_| (), &[(index, 1), (index + 16, 2)]), Err(PartsError::TooWide(16)));
     assert_eq!(with(&|_| (), &[(index, 65_536)]), Err(PartsError::CounterTooNarrow(index)));
     assert_eq!(with(&|_| (), &[(index, 2)]), Err(PartsError::Count));
+    // Something saturated a bucket, and no bucket has anything in it.
+    let saturated = Totals { count: u64::MAX, saturation: 3.try_into().unwrap(), ..Totals::default() };
+    assert_eq!(with(&|totals| *totals = saturated, &[]), Err(PartsError::Count));
     assert_eq!(with(&|totals| totals.max = 2_000_000, &whole), Err(PartsError::Extremes));
     // The smallest value cannot be larger than the largest.
     assert_eq!(with(&|totals| totals.min_exact = false, &whole), Err(PartsError::Extremes));
