@@ -1,13 +1,12 @@
 //! Many phases or devices made into one.
 //!
-//! Counts add and histograms merge, exactly and in any order. Rates depend on how the parts relate in time, which the
-//! caller states: parts that ran side by side add their rates, parts that ran one after the other add their windows.
-//! Percentiles are taken from the merged histogram; averaging those of the parts would be wrong.
+//! Counts add, exactly and in any order. Rates depend on how the parts relate in time, which the caller states: parts
+//! that ran side by side add their rates, parts that ran one after the other add their windows. The histograms of a
+//! metric [merge](crate::histogram::HistogramView::merge), exactly and in any order as well; percentiles are taken from
+//! the merged one; averaging those of the parts would be wrong.
 
-use crate::histogram::{Counter, HistogramView, LatencyHistogram};
-use crate::meter::{METRICS, Metric, PerMetric};
 use crate::phase::{PhaseCounts, PhaseState, PhaseStats};
-use crate::time::Nanos;
+use crate::time::Duration;
 
 /// How the parts of an aggregate relate in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,22 +18,21 @@ pub enum Timing {
     Sequential,
 }
 
-/// The sum of many parts: `N` buckets of width `C` for each metric.
+/// The sum of many parts.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Aggregate<const N: usize, C: Counter = u64> {
+pub struct Aggregate {
     timing: Timing,
     parts: u32,
     complete: bool,
     counts: PhaseCounts,
-    sending: Nanos,
-    total: Nanos,
+    sending: Duration,
+    total: Duration,
     /// Successful requests in 10⁹ seconds, summed over concurrent parts.
     rate: u128,
-    histograms: PerMetric<LatencyHistogram<N, C>>,
 }
 
-impl<const N: usize, C: Counter> Aggregate<N, C> {
+impl Aggregate {
     /// The aggregate of no parts.
     pub fn new(timing: Timing) -> Self {
         Self {
@@ -42,56 +40,41 @@ impl<const N: usize, C: Counter> Aggregate<N, C> {
             parts: 0,
             complete: true,
             counts: PhaseCounts::default(),
-            sending: Nanos::ZERO,
-            total: Nanos::ZERO,
+            sending: Duration::ZERO,
+            total: Duration::ZERO,
             rate: 0,
-            histograms: PerMetric([const { LatencyHistogram::new() }; METRICS]),
         }
     }
 
-    /// Adds a part; `histogram` yields the part's histogram of each metric.
-    ///
-    /// The cost is a merge per metric. Counts saturate.
-    pub fn add<'a, C2: Counter>(
-        &mut self,
-        stats: &PhaseStats,
-        histogram: impl Fn(Metric) -> Option<&'a HistogramView<C2>>,
-    ) {
-        let total = stats.total_duration().unwrap_or(Nanos::ZERO);
+    /// Adds a part. Counts saturate.
+    pub fn add(&mut self, stats: &PhaseStats) {
+        let total = stats.total_duration().unwrap_or(Duration::ZERO);
         self.add_window(
             &stats.counts,
-            stats.sending_duration().unwrap_or(Nanos::ZERO),
+            stats.sending_duration().unwrap_or(Duration::ZERO),
             total,
             rate(stats.counts.successful(), total),
         );
         self.parts = self.parts.saturating_add(1);
         self.complete &= stats.state == PhaseState::Complete;
-        for (metric, sum) in self.histograms.iter_mut() {
-            if let Some(part) = histogram(metric) {
-                sum.merge(part);
-            }
-        }
     }
 
     /// Adds the parts of another aggregate, which count as one in time: a device that ran several phases in turn, say.
-    ///
-    /// The cost is a merge per metric. Counts saturate.
+    /// Counts saturate.
     pub fn merge(&mut self, other: &Self) {
         self.add_window(&other.counts, other.sending, other.total, other.rate);
         self.parts = self.parts.saturating_add(other.parts);
         self.complete &= other.complete;
-        for (metric, sum) in self.histograms.iter_mut() {
-            sum.merge(&other.histograms[metric]);
-        }
     }
 
-    fn add_window(&mut self, part: &PhaseCounts, sending: Nanos, total: Nanos, part_rate: u128) {
+    fn add_window(&mut self, part: &PhaseCounts, sending: Duration, total: Duration, part_rate: u128) {
         let sum = &mut self.counts;
         sum.sent = sum.sent.saturating_add(part.sent);
         sum.completed = sum.completed.saturating_add(part.completed);
         sum.errors = sum.errors.saturating_add(part.errors);
         sum.cancelled = sum.cancelled.saturating_add(part.cancelled);
         sum.unsent = sum.unsent.saturating_add(part.unsent);
+        sum.unsent_at_least |= part.unsent_at_least;
         match self.timing {
             Timing::Concurrent => {
                 self.sending = self.sending.max(sending);
@@ -122,12 +105,12 @@ impl<const N: usize, C: Counter> Aggregate<N, C> {
     }
 
     /// How long requests were sent: the longest part's, or the sum, as [`Timing`] says.
-    pub const fn sending_duration(&self) -> Nanos {
+    pub const fn sending_duration(&self) -> Duration {
         self.sending
     }
 
     /// How long it took: the longest part's, or the sum, as [`Timing`] says.
-    pub const fn total_duration(&self) -> Nanos {
+    pub const fn total_duration(&self) -> Duration {
         self.total
     }
 
@@ -144,44 +127,43 @@ impl<const N: usize, C: Counter> Aggregate<N, C> {
         let ppm = (u128::from(self.counts.successful()) * 1_000_000).checked_div(ended)?;
         u32::try_from(ppm).ok()
     }
-
-    /// The merged histogram of one metric.
-    pub fn histogram(&self, metric: Metric) -> &LatencyHistogram<N, C> {
-        &self.histograms[metric]
-    }
 }
 
 /// Requests in 10⁹ seconds; zero over no time.
-fn rate(requests: u64, window: Nanos) -> u128 {
-    (u128::from(requests) * 1_000_000_000_000_000_000).checked_div(u128::from(window.get())).unwrap_or(0)
+fn rate(requests: u64, window: Duration) -> u128 {
+    (u128::from(requests) * 1_000_000_000_000_000_000).checked_div(u128::from(window.as_nanos())).unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::phase::Phase;
     use crate::plan::PhaseKind;
+    use crate::time::Instant;
 
-    fn part(seconds: u64, requests: u64) -> (PhaseStats, LatencyHistogram<64>) {
-        let mut histogram = LatencyHistogram::new();
-        histogram.record_n(1_000 * seconds, requests);
-        let stats = PhaseStats {
-            index: 0,
-            kind: PhaseKind::Profiling,
+    fn part(seconds: u64, requests: u64) -> PhaseStats {
+        let at = |seconds: u64| Some(Instant::from_nanos(seconds * 1_000_000_000));
+        PhaseStats {
             state: PhaseState::Complete,
-            timed_out: false,
-            cancelled: false,
-            started_at: Some(Nanos::ZERO),
-            sending_complete_at: Some(Nanos::from_secs(seconds)),
-            completed_at: Some(Nanos::from_secs(seconds)),
-            counts: PhaseCounts { sent: requests, completed: requests, errors: requests / 2, cancelled: 0, unsent: 0 },
-        };
-        (stats, histogram)
+            started_at: at(0),
+            sending_complete_at: at(seconds),
+            completed_at: at(seconds),
+            counts: PhaseCounts {
+                sent: requests,
+                completed: requests,
+                errors: requests / 2,
+                unsent: 1,
+                unsent_at_least: seconds == 5,
+                ..PhaseCounts::default()
+            },
+            ..*Phase::new(0, PhaseKind::Profiling, 0).stats()
+        }
     }
 
-    fn aggregate(timing: Timing) -> Aggregate<64> {
+    fn aggregate(timing: Timing) -> Aggregate {
         let mut sum = Aggregate::new(timing);
-        for (stats, histogram) in [part(10, 100), part(5, 100)] {
-            sum.add(&stats, |metric| (metric == Metric::ServiceTime).then_some(&*histogram));
+        for stats in [part(10, 100), part(5, 100)] {
+            sum.add(&stats);
         }
         sum
     }
@@ -190,12 +172,11 @@ mod tests {
     fn concurrent_rates_add_and_sequential_windows_add() {
         let side_by_side = aggregate(Timing::Concurrent);
         assert_eq!(side_by_side.throughput_nanohertz(), 15_000_000_000);
-        assert_eq!(side_by_side.total_duration(), Nanos::from_secs(10));
+        assert_eq!(side_by_side.total_duration(), Duration::from_secs(10));
         let in_turn = aggregate(Timing::Sequential);
         assert_eq!(in_turn.throughput_nanohertz(), 100_000_000_000 / 15);
-        assert_eq!(in_turn.total_duration(), Nanos::from_secs(15));
+        assert_eq!(in_turn.total_duration(), Duration::from_secs(15));
         assert_eq!(in_turn.success_rate_ppm(), Some(500_000));
-        assert_eq!(in_turn.histogram(Metric::ServiceTime).count(), 200);
-        assert!(in_turn.histogram(Metric::ResponseTime).is_empty());
+        assert_eq!((in_turn.counts().unsent, in_turn.counts().unsent_at_least), (2, true));
     }
 }

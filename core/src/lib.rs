@@ -9,73 +9,47 @@
 //!
 //! | module | what it owns |
 //! |---|---|
-//! | [`time`] | nanoseconds, and the clocks that yield them |
+//! | [`time`] | moments and lengths of time, and the clocks that yield them |
+//! | [`name`] | short text in fixed memory |
 //! | [`summary`] | percentiles and the quantiles they name |
 //! | [`histogram`] | the streaming latency histogram |
+//! | [`metric`] | what is measured: names and units |
 //! | [`plan`] | what a run consists of: its phases, workloads, arrivals and stops |
+//! | [`outcome`] | how requests end, and failures by cause |
 //! | [`phase`] | the life of one phase and its request counts |
 //! | [`meter`] | the live phase: lifecycle, counts and one histogram per metric |
+//! | [`request`] | the requests of a load generator, and what is recorded of each |
 //! | [`hook`] | who gets told when a phase starts, stops sending, completes or times out |
-//! | [`runner`] | decides when the next request is due, and when a phase is over |
+//! | [`runner`] | when the next request is due, and when a phase is over |
 //! | [`aggregate`] | many phases or devices made into one |
 //! | [`telemetry`] | the frames on the line, their encoding and decoding |
+//! | [`device`] | **a load generator without its input and output: start here** |
+//! | [`monitor`] | **the same for a firmware that only measures itself** |
 //!
-//! # A run on a device
-//!
-//! ```
-//! use phasemeter_core::plan::{Arrival, PhaseKind, PhasePlan, Rate, RunPlan, Stop, Workload};
-//! use phasemeter_core::runner::{Outcome, Runner, Step};
-//! use phasemeter_core::summary::Percentile;
-//! use phasemeter_core::time::{Clock, MockClock, Nanos};
-//!
-//! // Ten requests, one every 10 ms.
-//! let mut plan = RunPlan::<1>::new(7);
-//! let phase = PhasePlan {
-//!     kind: PhaseKind::Profiling,
-//!     workload: Workload::get("/").unwrap(),
-//!     arrival: Arrival::Constant { rate: Rate::per_second(100) },
-//!     stop: Stop::requests(10),
-//!     grace: Nanos::from_secs(1),
-//! };
-//! plan.push(phase).unwrap();
-//!
-//! let clock = MockClock::new();
-//! let mut runner = Runner::<512, 1>::new(plan, ()).unwrap();
-//! let mut p50 = None;
-//! loop {
-//!     match runner.poll(clock.now(), true) {
-//!         // A real device writes the request to a socket here, and calls `finish` once the response came.
-//!         Step::Send(mut ticket) => {
-//!             ticket.mark_sent(clock.now());
-//!             clock.advance(Nanos::from_millis(3));
-//!             runner.finish(&ticket, clock.now(), Outcome::Success).unwrap();
-//!         }
-//!         Step::WaitUntil(due) => clock.set(due),
-//!         Step::PhaseEnded => {
-//!             let latencies = runner.meter().histogram(phasemeter_core::meter::Metric::ResponseTime);
-//!             p50 = latencies.quantile(Percentile::P50);
-//!             runner.next_phase();
-//!         }
-//!         Step::Finished => break,
-//!     }
-//! }
-//! let p50 = p50.unwrap();
-//! assert!(p50.lower <= 3_000_000 && 3_000_000 <= p50.upper);
-//! ```
+//! [`embedded_io`] is the crate of that name: its traits are those of the serial lines here.
 
 #![no_std]
 
 #[cfg(test)]
 extern crate std;
 
+pub use embedded_io;
+
 pub mod time;
+pub mod name;
+mod hash;
 mod wire;
 pub mod summary;
 pub mod histogram;
+pub mod metric;
 pub mod plan;
+pub mod outcome;
 pub mod phase;
 pub mod meter;
+pub mod request;
 pub mod hook;
 pub mod runner;
 pub mod aggregate;
 pub mod telemetry;
+pub mod device;
+pub mod monitor;

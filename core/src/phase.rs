@@ -13,8 +13,10 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::name::Name;
+use crate::outcome::{Failures, Outcome};
 use crate::plan::PhaseKind;
-use crate::time::Nanos;
+use crate::time::{Duration, Instant};
 
 /// Where in its life a phase is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -58,12 +60,16 @@ pub struct PhaseCounts {
     /// Requests given up before they came back.
     pub cancelled: u64,
     /// Requests that were due when sending ended and had not been sent: an open-loop schedule that was not kept.
-    /// Counted up to 1,024, which then means at least as many.
     pub unsent: u64,
+    /// There were at least so many unsent requests. Random arrivals are counted one by one, up to
+    /// [`MOST_UNSENT`](crate::runner::MOST_UNSENT); of all others the number is exact.
+    pub unsent_at_least: bool,
 }
 
 impl PhaseCounts {
     /// Requests sent that neither came back nor were given up.
+    // On a 32-bit processor a call takes less code, and there are many.
+    #[inline(never)]
     pub const fn in_flight(&self) -> u64 {
         self.sent.saturating_sub(self.completed).saturating_sub(self.cancelled)
     }
@@ -95,6 +101,10 @@ pub struct PhaseStats {
     pub index: u16,
     /// What the phase is for.
     pub kind: PhaseKind,
+    /// What the firmware calls a monitored phase; empty for a phase of a plan.
+    pub label: Name,
+    /// How many phases of the same kind the plan has before this one; for a monitored phase, its place.
+    pub instance: u16,
     /// Where in its life the phase is.
     pub state: PhaseState,
     /// The grace period ran out with requests in flight.
@@ -102,23 +112,28 @@ pub struct PhaseStats {
     /// The phase was cancelled.
     pub cancelled: bool,
     /// When the phase started; device clock.
-    pub started_at: Option<Nanos>,
+    pub started_at: Option<Instant>,
     /// When the last request had been sent; device clock.
-    pub sending_complete_at: Option<Nanos>,
+    pub sending_complete_at: Option<Instant>,
     /// When the phase was over; device clock.
-    pub completed_at: Option<Nanos>,
+    pub completed_at: Option<Instant>,
     /// Its request counts.
     pub counts: PhaseCounts,
 }
 
 impl PhaseStats {
+    /// The name used in reports: what the firmware calls the phase, or its kind's.
+    pub fn name(&self) -> &str {
+        if self.label == Name::EMPTY { self.kind.name() } else { self.label.as_str() }
+    }
+
     /// How long requests were sent; `None` while they are.
-    pub fn sending_duration(&self) -> Option<Nanos> {
+    pub fn sending_duration(&self) -> Option<Duration> {
         Some(self.sending_complete_at?.since(self.started_at?))
     }
 
     /// How long the phase took; `None` until it is complete.
-    pub fn total_duration(&self) -> Option<Nanos> {
+    pub fn total_duration(&self) -> Option<Duration> {
         Some(self.completed_at?.since(self.started_at?))
     }
 }
@@ -158,63 +173,87 @@ impl fmt::Display for PhaseError {
 
 impl core::error::Error for PhaseError {}
 
-/// How a request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Outcome {
-    /// The whole response came and was good.
-    Success,
-    /// It failed: no connection, a bad status, a broken or malformed response. Counted, kept out of latency.
-    Error,
-    /// It was given up. Counted, kept out of latency.
-    Cancelled,
-}
-
 /// The lifecycle and the counts of one phase.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Phase(PhaseStats);
+pub struct Phase {
+    stats: PhaseStats,
+    failures: Failures,
+}
 
 impl Phase {
-    /// A phase that has not started, at place `index` of its run.
-    pub const fn new(index: u16, kind: PhaseKind) -> Self {
-        Self(PhaseStats {
-            index,
-            kind,
-            state: PhaseState::Created,
-            timed_out: false,
-            cancelled: false,
-            started_at: None,
-            sending_complete_at: None,
-            completed_at: None,
-            counts: PhaseCounts { sent: 0, completed: 0, errors: 0, cancelled: 0, unsent: 0 },
-        })
+    /// A phase that has not started, at place `index` of its run; so many of its kind come before it.
+    pub const fn new(index: u16, kind: PhaseKind, instance: u16) -> Self {
+        Self {
+            stats: PhaseStats {
+                index,
+                kind,
+                label: Name::EMPTY,
+                instance,
+                state: PhaseState::Created,
+                timed_out: false,
+                cancelled: false,
+                started_at: None,
+                sending_complete_at: None,
+                completed_at: None,
+                counts: PhaseCounts {
+                    sent: 0,
+                    completed: 0,
+                    errors: 0,
+                    cancelled: 0,
+                    unsent: 0,
+                    unsent_at_least: false,
+                },
+            },
+            failures: Failures::NONE,
+        }
+    }
+
+    /// A phase without a name. All its bytes are zero: it is made in place, where any other would be copied.
+    pub(crate) const BLANK: Self = Self::new(0, PhaseKind::Warmup, 0);
+
+    /// Gives a phase its place and its name.
+    pub(crate) const fn identify(&mut self, index: u16, kind: PhaseKind, instance: u16, label: Name) {
+        self.stats = PhaseStats { index, kind, label, instance, ..self.stats };
+    }
+
+    /// A monitored phase that the firmware calls so, at this place.
+    pub const fn monitored(index: u16, label: Name) -> Self {
+        let mut phase = Self::new(index, PhaseKind::Monitor, index);
+        phase.stats.label = label;
+        phase
     }
 
     /// All that is known of the phase.
     pub const fn stats(&self) -> &PhaseStats {
-        &self.0
+        &self.stats
+    }
+
+    /// Its failed requests by cause.
+    pub const fn failures(&self) -> &Failures {
+        &self.failures
     }
 
     /// Where in its life the phase is.
     pub const fn state(&self) -> PhaseState {
-        self.0.state
+        self.stats.state
     }
 
     /// Its request counts.
     pub const fn counts(&self) -> &PhaseCounts {
-        &self.0.counts
+        &self.stats.counts
     }
 
-    /// Counts requests that were due and are not sent any more.
+    /// Counts requests that were due and are not sent any more; `at_least` if there may be more of them.
     ///
     /// # Errors
     /// [`PhaseError::NotSending`] unless the phase is started.
-    pub fn leave_unsent(&mut self, requests: u64) -> Result<(), PhaseError> {
-        if self.0.state != PhaseState::Started {
-            return Err(PhaseError::NotSending(self.0.state));
+    pub fn leave_unsent(&mut self, requests: u64, at_least: bool) -> Result<(), PhaseError> {
+        if self.stats.state != PhaseState::Started {
+            return Err(PhaseError::NotSending(self.stats.state));
         }
-        self.0.counts.unsent = self.0.counts.unsent.saturating_add(requests);
+        self.stats.counts.unsent = self.stats.counts.unsent.saturating_add(requests);
+        self.stats.counts.unsent_at_least |= at_least;
         Ok(())
     }
 
@@ -222,9 +261,9 @@ impl Phase {
     ///
     /// # Errors
     /// [`PhaseError::IllegalTransition`] unless the phase is created.
-    pub fn start(&mut self, now: Nanos) -> Result<(), PhaseError> {
+    pub fn start(&mut self, now: Instant) -> Result<(), PhaseError> {
         self.go(PhaseState::Created, PhaseState::Started)?;
-        self.0.started_at = Some(now);
+        self.stats.started_at = Some(now);
         Ok(())
     }
 
@@ -232,9 +271,9 @@ impl Phase {
     ///
     /// # Errors
     /// [`PhaseError::IllegalTransition`] unless the phase is started.
-    pub fn sending_complete(&mut self, now: Nanos) -> Result<(), PhaseError> {
+    pub fn sending_complete(&mut self, now: Instant) -> Result<(), PhaseError> {
         self.go(PhaseState::Started, PhaseState::SendingComplete)?;
-        self.0.sending_complete_at = Some(now);
+        self.stats.sending_complete_at = Some(now);
         Ok(())
     }
 
@@ -242,12 +281,12 @@ impl Phase {
     ///
     /// # Errors
     /// [`PhaseError::InFlight`] while requests are, [`PhaseError::IllegalTransition`] unless sending is complete.
-    pub fn complete(&mut self, now: Nanos) -> Result<(), PhaseError> {
-        if self.0.state == PhaseState::SendingComplete && self.0.counts.in_flight() > 0 {
-            return Err(PhaseError::InFlight(self.0.counts.in_flight()));
+    pub fn complete(&mut self, now: Instant) -> Result<(), PhaseError> {
+        if self.stats.state == PhaseState::SendingComplete && self.stats.counts.in_flight() > 0 {
+            return Err(PhaseError::InFlight(self.stats.counts.in_flight()));
         }
         self.go(PhaseState::SendingComplete, PhaseState::Complete)?;
-        self.0.completed_at = Some(now);
+        self.stats.completed_at = Some(now);
         Ok(())
     }
 
@@ -257,7 +296,7 @@ impl Phase {
     /// [`PhaseError::IllegalTransition`] unless the phase waits for responses.
     pub fn time_out(&mut self) -> Result<(), PhaseError> {
         self.expect(PhaseState::SendingComplete, PhaseState::Complete)?;
-        self.0.timed_out = true;
+        self.stats.timed_out = true;
         Ok(())
     }
 
@@ -266,10 +305,10 @@ impl Phase {
     /// # Errors
     /// [`PhaseError::IllegalTransition`] if the phase is complete.
     pub fn cancel(&mut self) -> Result<(), PhaseError> {
-        if self.0.state == PhaseState::Complete {
+        if self.stats.state == PhaseState::Complete {
             return Err(PhaseError::IllegalTransition { from: PhaseState::Complete, to: PhaseState::Complete });
         }
-        self.0.cancelled = true;
+        self.stats.cancelled = true;
         Ok(())
     }
 
@@ -278,10 +317,10 @@ impl Phase {
     /// # Errors
     /// [`PhaseError::NotSending`] unless the phase is started.
     pub fn send(&mut self) -> Result<(), PhaseError> {
-        if self.0.state != PhaseState::Started {
-            return Err(PhaseError::NotSending(self.0.state));
+        if self.stats.state != PhaseState::Started {
+            return Err(PhaseError::NotSending(self.stats.state));
         }
-        self.0.counts.sent = self.0.counts.sent.saturating_add(1);
+        self.stats.counts.sent = self.stats.counts.sent.saturating_add(1);
         Ok(())
     }
 
@@ -290,15 +329,16 @@ impl Phase {
     /// # Errors
     /// [`PhaseError::NotInFlight`] if none is.
     pub fn finish(&mut self, outcome: Outcome) -> Result<(), PhaseError> {
-        if self.0.counts.in_flight() == 0 {
+        if self.stats.counts.in_flight() == 0 {
             return Err(PhaseError::NotInFlight);
         }
-        let counts = &mut self.0.counts;
+        let counts = &mut self.stats.counts;
         match outcome {
             Outcome::Success => counts.completed += 1,
-            Outcome::Error => {
+            Outcome::Failed(failure) => {
                 counts.completed += 1;
                 counts.errors += 1;
+                self.failures.count(failure);
             }
             Outcome::Cancelled => counts.cancelled += 1,
         }
@@ -307,18 +347,22 @@ impl Phase {
 
     /// Counts every request in flight as cancelled, and tells how many that were.
     pub fn cancel_in_flight(&mut self) -> u64 {
-        let in_flight = self.0.counts.in_flight();
-        self.0.counts.cancelled = self.0.counts.cancelled.saturating_add(in_flight);
+        let in_flight = self.stats.counts.in_flight();
+        self.stats.counts.cancelled = self.stats.counts.cancelled.saturating_add(in_flight);
         in_flight
     }
 
     fn expect(&self, from: PhaseState, to: PhaseState) -> Result<(), PhaseError> {
-        if self.0.state == from { Ok(()) } else { Err(PhaseError::IllegalTransition { from: self.0.state, to }) }
+        if self.stats.state == from {
+            Ok(())
+        } else {
+            Err(PhaseError::IllegalTransition { from: self.stats.state, to })
+        }
     }
 
     fn go(&mut self, from: PhaseState, to: PhaseState) -> Result<(), PhaseError> {
         self.expect(from, to)?;
-        self.0.state = to;
+        self.stats.state = to;
         Ok(())
     }
 }
@@ -326,36 +370,40 @@ impl Phase {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::Failure;
     use proptest::prelude::*;
 
     #[test]
     fn a_phase_lives_through_its_states() {
-        let mut phase = Phase::new(0, PhaseKind::Profiling);
+        let mut phase = Phase::new(0, PhaseKind::Profiling, 0);
         assert_eq!(phase.send(), Err(PhaseError::NotSending(PhaseState::Created)));
-        phase.start(Nanos::new(10)).unwrap();
+        phase.start(Instant::from_nanos(10)).unwrap();
         phase.send().unwrap();
         phase.send().unwrap();
-        phase.sending_complete(Nanos::new(30)).unwrap();
+        phase.sending_complete(Instant::from_nanos(30)).unwrap();
         assert_eq!(phase.send(), Err(PhaseError::NotSending(PhaseState::SendingComplete)));
-        phase.finish(Outcome::Error).unwrap();
-        assert_eq!(phase.complete(Nanos::new(40)), Err(PhaseError::InFlight(1)));
+        phase.finish(Outcome::Failed(Failure::Status(500))).unwrap();
+        assert_eq!(phase.complete(Instant::from_nanos(40)), Err(PhaseError::InFlight(1)));
         phase.time_out().unwrap();
         assert_eq!(phase.cancel_in_flight(), 1);
-        phase.complete(Nanos::new(50)).unwrap();
+        phase.complete(Instant::from_nanos(50)).unwrap();
         assert_eq!(phase.finish(Outcome::Success), Err(PhaseError::NotInFlight));
         let stats = phase.stats();
-        assert_eq!(stats.counts, PhaseCounts { sent: 2, completed: 1, errors: 1, cancelled: 1, unsent: 0 });
-        assert_eq!(stats.sending_duration(), Some(Nanos::new(20)));
-        assert_eq!(stats.total_duration(), Some(Nanos::new(40)));
+        assert_eq!(
+            stats.counts,
+            PhaseCounts { sent: 2, completed: 1, errors: 1, cancelled: 1, ..PhaseCounts::default() }
+        );
+        assert_eq!(stats.sending_duration(), Some(Duration::from_nanos(20)));
+        assert_eq!(stats.total_duration(), Some(Duration::from_nanos(40)));
     }
 
     proptest! {
         #[test]
         fn whatever_is_asked_errors_change_nothing_and_states_only_advance(asked in proptest::collection::vec(0_u8..10, 0..60)) {
-            let mut phase = Phase::new(0, PhaseKind::Warmup);
+            let mut phase = Phase::new(0, PhaseKind::Warmup, 0);
             for (step, what) in (0_u64..).zip(asked) {
                 let before = *phase.stats();
-                let now = Nanos::new(step);
+                let now = Instant::from_nanos(step);
                 let result = match what {
                     0 => phase.start(now),
                     1 => phase.sending_complete(now),
@@ -363,9 +411,9 @@ mod tests {
                     3 => phase.time_out(),
                     4 => phase.cancel(),
                     5 => phase.finish(Outcome::Success),
-                    6 => phase.finish(Outcome::Error),
+                    6 => phase.finish(Outcome::Failed(Failure::Status(500))),
                     7 => phase.finish(Outcome::Cancelled),
-                    8 => phase.leave_unsent(step),
+                    8 => phase.leave_unsent(step, step % 2 == 0),
                     _ => phase.send(),
                 };
                 let after = phase.stats();
@@ -374,6 +422,7 @@ mod tests {
                 }
                 prop_assert!(before.state <= after.state);
                 prop_assert!(after.counts.is_consistent());
+                prop_assert_eq!(after.counts.errors, phase.failures().total());
                 if before.state >= PhaseState::SendingComplete {
                     prop_assert_eq!((before.counts.sent, before.counts.unsent), (after.counts.sent, after.counts.unsent));
                 }

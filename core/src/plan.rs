@@ -8,8 +8,9 @@ use core::fmt;
 use heapless::{String, Vec};
 use serde::{Deserialize, Serialize};
 
-use crate::time::Nanos;
-use crate::wire::{self, Reader};
+use crate::hash::Fnv1a;
+use crate::time::Duration;
+use crate::wire;
 
 /// The longest request path, in bytes.
 pub const MAX_PATH: usize = 64;
@@ -26,6 +27,8 @@ pub enum PhaseKind {
     Profiling,
     /// Load after the measurement, while other tools finish theirs.
     Cooldown,
+    /// A part of a monitored device's life, which no plan has: the firmware names it.
+    Monitor,
 }
 
 impl PhaseKind {
@@ -35,6 +38,7 @@ impl PhaseKind {
             Self::Warmup => "warmup",
             Self::Profiling => "profiling",
             Self::Cooldown => "cooldown",
+            Self::Monitor => "monitor",
         }
     }
 }
@@ -117,6 +121,18 @@ pub enum Arrival {
     },
 }
 
+impl Arrival {
+    /// So many requests a second, evenly spaced.
+    pub const fn constant(per_second: u32) -> Self {
+        Self::Constant { rate: Rate::per_second(per_second) }
+    }
+
+    /// So many requests a second on average, at random times.
+    pub const fn poisson(per_second: u32) -> Self {
+        Self::Poisson { rate: Rate::per_second(per_second) }
+    }
+}
+
 /// When a phase stops sending: at so many requests, after so long, or whichever comes first.
 ///
 /// A stop with neither never comes; [`RunPlan::push`] refuses it.
@@ -126,7 +142,7 @@ pub struct Stop {
     /// How many requests are sent at most.
     pub requests: Option<u64>,
     /// For how long requests are sent at most.
-    pub duration: Option<Nanos>,
+    pub duration: Option<Duration>,
 }
 
 impl Stop {
@@ -136,7 +152,7 @@ impl Stop {
     }
 
     /// Stops after so long.
-    pub const fn after(duration: Nanos) -> Self {
+    pub const fn after(duration: Duration) -> Self {
         Self { requests: None, duration: Some(duration) }
     }
 }
@@ -154,7 +170,14 @@ pub struct PhasePlan {
     /// When sending stops.
     pub stop: Stop,
     /// How long requests in flight may still take after sending stopped; then the phase times out.
-    pub grace: Nanos,
+    pub grace: Duration,
+}
+
+impl PhasePlan {
+    /// A measurement whose last requests may take ten seconds.
+    pub const fn profiling(workload: Workload, arrival: Arrival, stop: Stop) -> Self {
+        Self { kind: PhaseKind::Profiling, workload, arrival, stop, grace: Duration::from_secs(10) }
+    }
 }
 
 /// Why a phase was not taken into a plan; the phase comes back.
@@ -181,8 +204,8 @@ impl fmt::Display for PlanError {
 
 impl core::error::Error for PlanError {}
 
-/// A run: at most `P` phases, one after the other.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A run: at most `P` phases, one after the other, each of which ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct RunPlan<const P: usize> {
     seed: u64,
@@ -208,7 +231,21 @@ impl<const P: usize> RunPlan<P> {
         self.phases.push(phase).map_err(PlanError::Full)
     }
 
-    /// The seed of the random arrivals.
+    /// Drops all phases for a plan of another seed.
+    pub(crate) fn clear(&mut self, seed: u64) {
+        self.seed = seed;
+        self.phases.clear();
+    }
+
+    /// How many phases of the same kind come before the one at place `index`.
+    pub fn instance(&self, index: u16) -> u16 {
+        let before = self.phases.get(..usize::from(index)).unwrap_or_default();
+        let kind = self.phases.get(usize::from(index)).map(|phase| phase.kind);
+        // A plan has no more phases than a `u16` counts.
+        before.iter().fold(0, |count, phase| count + u16::from(Some(phase.kind) == kind))
+    }
+
+    /// The seed of the random arrivals. Each device adds its id to it, so that devices with one plan do not send in step.
     pub const fn seed(&self) -> u64 {
         self.seed
     }
@@ -219,8 +256,6 @@ impl<const P: usize> RunPlan<P> {
     }
 
     /// Names the plan's content: 64-bit FNV-1a over its postcard bytes. Equal plans have equal hashes whatever `P` is.
-    ///
-    /// Source: Fowler, Noll, Vo, "The FNV Non-Cryptographic Hash Algorithm" (IETF draft).
     pub fn content_hash(&self) -> u64 {
         content_hash(self.seed, &self.phases)
     }
@@ -230,82 +265,19 @@ impl<const P: usize> RunPlan<P> {
 const MAX_ENCODED_PHASE: usize = 1 + (2 + MAX_PATH) + (1 + 5) + 2 * (1 + 10) + 10;
 
 fn content_hash(seed: u64, phases: &[PhasePlan]) -> u64 {
-    let mut hash = Fnv1a(Fnv1a::OFFSET_BASIS);
-    hash.add(&(seed, phases.len()));
+    let mut hash = Fnv1a::new();
+    add(&mut hash, &(seed, phases.len()));
     for phase in phases {
-        hash.add(phase);
+        add(&mut hash, phase);
     }
-    hash.0
+    hash.finish()
 }
 
-struct Fnv1a(u64);
-
-impl Fnv1a {
-    const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0100_0000_01b3;
-
-    fn add(&mut self, part: &impl Serialize) {
-        let mut buffer = [0; MAX_ENCODED_PHASE];
-        // Every part fits.
-        let length = wire::write(part, &mut buffer).unwrap_or(0);
-        self.add_bytes(buffer.get(..length).unwrap_or_default());
-    }
-
-    fn add_bytes(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(Self::PRIME);
-        }
-    }
-}
-
-// How a device reads a plan; what serde derives takes more code.
-
-impl PhasePlan {
-    /// The phase at which the reader stands; `None` if it is none that this version knows.
-    pub(crate) fn read(wire: &mut Reader<'_>) -> Option<Self> {
-        Some(Self {
-            kind: PhaseKind::read(wire)?,
-            workload: Workload::read(wire)?,
-            arrival: Arrival::read(wire)?,
-            stop: Stop::read(wire)?,
-            grace: Nanos::new(wire.u64()?),
-        })
-    }
-}
-
-impl Stop {
-    fn read(wire: &mut Reader<'_>) -> Option<Self> {
-        let requests = if wire.flag()? { Some(wire.u64()?) } else { None };
-        let duration = if wire.flag()? { Some(Nanos::new(wire.u64()?)) } else { None };
-        Some(Self { requests, duration })
-    }
-}
-
-impl PhaseKind {
-    fn read(wire: &mut Reader<'_>) -> Option<Self> {
-        [Self::Warmup, Self::Profiling, Self::Cooldown].get(usize::try_from(wire.u32()?).ok()?).copied()
-    }
-}
-
-impl Workload {
-    fn read(wire: &mut Reader<'_>) -> Option<Self> {
-        match wire.u32()? {
-            0 => Self::get(wire.text()?),
-            1 => Some(Self::Chat { prompt_tokens: wire.u16()?, output_tokens: wire.u16()? }),
-            _ => None,
-        }
-    }
-}
-
-impl Arrival {
-    fn read(wire: &mut Reader<'_>) -> Option<Self> {
-        match wire.u32()? {
-            0 => Some(Self::ClosedLoop { concurrency: wire.u16()? }),
-            1 => Some(Self::Constant { rate: Rate(wire.u32()?) }),
-            2 => Some(Self::Poisson { rate: Rate(wire.u32()?) }),
-            _ => None,
-        }
-    }
+fn add(hash: &mut Fnv1a, part: &impl Serialize) {
+    let mut buffer = [0; MAX_ENCODED_PHASE];
+    // Every part fits.
+    let length = wire::write(part, &mut buffer).unwrap_or(0);
+    hash.add(buffer.get(..length).unwrap_or_default());
 }
 
 #[cfg(test)]
@@ -318,7 +290,7 @@ mod tests {
             workload: Workload::Chat { prompt_tokens: 10, output_tokens: 20 },
             arrival: Arrival::ClosedLoop { concurrency: 4 },
             stop,
-            grace: Nanos::from_secs(1),
+            grace: Duration::from_secs(1),
         }
     }
 
@@ -345,27 +317,13 @@ mod tests {
     #[test]
     fn the_hash_is_over_the_plans_bytes() {
         let mut plan = RunPlan::<2>::new(u64::MAX);
-        let stop = Stop { requests: Some(u64::MAX), duration: Some(Nanos::MAX) };
+        let stop = Stop { requests: Some(u64::MAX), duration: Some(Duration::MAX) };
         // The longest phase that there is.
         let workload = Workload::get(&"/".repeat(MAX_PATH)).unwrap();
         let arrival = Arrival::Poisson { rate: Rate::per_kilosecond(u32::MAX) };
-        plan.push(PhasePlan { workload, arrival, grace: Nanos::MAX, ..phase(stop) }).unwrap();
+        plan.push(PhasePlan { workload, arrival, grace: Duration::MAX, ..phase(stop) }).unwrap();
         plan.push(phase(Stop::requests(1))).unwrap();
         let mut bytes = [0; 512];
-        let mut fnv = Fnv1a(Fnv1a::OFFSET_BASIS);
-        fnv.add_bytes(postcard::to_slice(&plan, &mut bytes).unwrap());
-        assert_eq!(plan.content_hash(), fnv.0);
-    }
-
-    #[test]
-    fn fnv_1a_matches_its_published_vectors() {
-        let hash = |bytes: &[u8]| {
-            let mut fnv = Fnv1a(Fnv1a::OFFSET_BASIS);
-            fnv.add_bytes(bytes);
-            fnv.0
-        };
-        assert_eq!(hash(b""), 0xcbf2_9ce4_8422_2325);
-        assert_eq!(hash(b"a"), 0xaf63_dc4c_8601_ec8c);
-        assert_eq!(hash(b"foobar"), 0x8594_4171_f739_67e8);
+        assert_eq!(plan.content_hash(), Fnv1a::of(postcard::to_slice(&plan, &mut bytes).unwrap()));
     }
 }

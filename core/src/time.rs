@@ -1,4 +1,4 @@
-//! Time in nanoseconds, and the clocks that yield it.
+//! Moments and lengths of time in nanoseconds, and the clocks that yield them.
 //!
 //! Everything in this crate takes the time as an argument. [`Clock`] is the only seam to hardware; a driver reads it
 //! and passes the reading on. Readings start near zero at boot and never go backwards.
@@ -8,21 +8,64 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A time since boot, or a length of time, in nanoseconds. The range is 584 years.
+/// A moment: nanoseconds since boot. The range is 584 years.
 ///
-/// Arithmetic saturates: a length that cannot be is zero, one that is too long is [`Nanos::MAX`].
+/// Arithmetic saturates at boot and at [`Instant::MAX`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Nanos(u64);
+pub struct Instant(u64);
 
-impl Nanos {
+impl Instant {
+    /// Boot.
+    pub const BOOT: Self = Self(0);
+    /// The last moment that there is, 584 years after boot: "never", as a deadline.
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// So many nanoseconds after boot.
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since boot.
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// The moment that is so much later.
+    // On a 32-bit processor a call takes less code, and there are many.
+    #[must_use]
+    #[inline(never)]
+    pub const fn saturating_add(self, length: Duration) -> Self {
+        Self(self.0.saturating_add(length.0))
+    }
+
+    /// The time from `earlier` to this moment; zero if `earlier` is later.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl fmt::Display for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Duration(self.0).fmt(f)
+    }
+}
+
+/// A length of time in nanoseconds. The range is 584 years.
+///
+/// Arithmetic saturates: a length that is too long is [`Duration::MAX`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Duration(u64);
+
+impl Duration {
     /// No time at all.
     pub const ZERO: Self = Self(0);
-    /// The longest time that can be told, 584 years: "never", as a deadline.
+    /// The longest time, 584 years.
     pub const MAX: Self = Self(u64::MAX);
 
     /// So many nanoseconds.
-    pub const fn new(nanos: u64) -> Self {
+    pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
@@ -42,24 +85,18 @@ impl Nanos {
     }
 
     /// The number of nanoseconds.
-    pub const fn get(self) -> u64 {
+    pub const fn as_nanos(self) -> u64 {
         self.0
     }
 
-    /// This time and `length` more.
+    /// This length and `more`.
     #[must_use]
-    pub const fn saturating_add(self, length: Self) -> Self {
-        Self(self.0.saturating_add(length.0))
-    }
-
-    /// The time from `earlier` to this one; zero if `earlier` is later.
-    #[must_use]
-    pub const fn since(self, earlier: Self) -> Self {
-        Self(self.0.saturating_sub(earlier.0))
+    pub const fn saturating_add(self, more: Self) -> Self {
+        Self(self.0.saturating_add(more.0))
     }
 }
 
-impl fmt::Display for Nanos {
+impl fmt::Display for Duration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{:09} s", self.0 / 1_000_000_000, self.0 % 1_000_000_000)
     }
@@ -71,11 +108,11 @@ impl fmt::Display for Nanos {
 /// Readings never go backwards, advance at one nanosecond a nanosecond, and do not wrap.
 pub trait Clock {
     /// The time since boot.
-    fn now(&mut self) -> Nanos;
+    fn now(&mut self) -> Instant;
 }
 
 impl<C: Clock + ?Sized> Clock for &mut C {
-    fn now(&mut self) -> Nanos {
+    fn now(&mut self) -> Instant {
         C::now(self)
     }
 }
@@ -88,11 +125,11 @@ impl<C: Clock + ?Sized> Clock for &mut C {
 /// The counter has to be read at least once per wrap, every `2³² / HZ` seconds (171 s at 25 MHz).
 ///
 /// ```
-/// use phasemeter_core::time::{Clock, Nanos, TickClock};
+/// use phasemeter_core::time::{Clock, Instant, TickClock};
 ///
 /// let mut ticks = [0xFFFF_FFF0_u32, 0x0000_000F].into_iter();
 /// let mut clock = TickClock::<_, 1_000_000>::new(move || ticks.next().unwrap_or(0));
-/// assert_eq!(clock.now(), Nanos::from_micros(31)); // from the reading at creation, across the wrap
+/// assert_eq!(clock.now(), Instant::from_nanos(31_000)); // from the reading at creation, across the wrap
 /// ```
 #[derive(Debug)]
 pub struct TickClock<F, const HZ: u32> {
@@ -115,7 +152,7 @@ impl<F: FnMut() -> u32, const HZ: u32> TickClock<F, HZ> {
 }
 
 impl<F: FnMut() -> u32, const HZ: u32> Clock for TickClock<F, HZ> {
-    fn now(&mut self) -> Nanos {
+    fn now(&mut self) -> Instant {
         let ticks = (self.counter)();
         let elapsed = u64::from(ticks.wrapping_sub(self.last));
         self.last = ticks;
@@ -124,14 +161,14 @@ impl<F: FnMut() -> u32, const HZ: u32> Clock for TickClock<F, HZ> {
         let scaled = elapsed * Self::NANOS_PER_SECOND + u64::from(self.remainder);
         self.now = self.now.saturating_add(scaled / hz);
         self.remainder = u32::try_from(scaled % hz).unwrap_or(0);
-        Nanos::new(self.now)
+        Instant(self.now)
     }
 }
 
 #[cfg(feature = "defmt")]
 impl<F, const HZ: u32> defmt::Format for TickClock<F, HZ> {
     fn format(&self, f: defmt::Formatter<'_>) {
-        defmt::write!(f, "TickClock {{ now: {} }}", Nanos(self.now));
+        defmt::write!(f, "TickClock {{ now: {} }}", Instant(self.now));
     }
 }
 
@@ -149,23 +186,23 @@ impl MockClock {
     }
 
     /// What the clock reads.
-    pub fn now(&self) -> Nanos {
-        Nanos::new(self.0.get())
+    pub fn now(&self) -> Instant {
+        Instant(self.0.get())
     }
 
     /// Moves the clock forward by `length`.
-    pub fn advance(&self, length: Nanos) {
+    pub fn advance(&self, length: Duration) {
         self.set(self.now().saturating_add(length));
     }
 
     /// Moves the clock forward to `time`; a time that has passed changes nothing.
-    pub fn set(&self, time: Nanos) {
-        self.0.set(self.0.get().max(time.get()));
+    pub fn set(&self, time: Instant) {
+        self.0.set(self.0.get().max(time.as_nanos()));
     }
 }
 
 impl Clock for &MockClock {
-    fn now(&mut self) -> Nanos {
+    fn now(&mut self) -> Instant {
         MockClock::now(self)
     }
 }
@@ -185,15 +222,15 @@ mod tests {
             for step in steps {
                 ticks.set(ticks.get().wrapping_add(step));
                 total += u128::from(step);
-                prop_assert_eq!(u128::from(clock.now().get()), total * 1_000_000_000 / u128::from(HZ));
+                prop_assert_eq!(u128::from(clock.now().as_nanos()), total * 1_000_000_000 / u128::from(HZ));
             }
         }
     }
 
     #[test]
     fn arithmetic_saturates() {
-        assert_eq!(Nanos::MAX.saturating_add(Nanos::new(1)), Nanos::MAX);
-        assert_eq!(Nanos::new(1).since(Nanos::new(2)), Nanos::ZERO);
-        assert_eq!(Nanos::from_secs(u64::MAX), Nanos::MAX);
+        assert_eq!(Instant::MAX.saturating_add(Duration::from_nanos(1)), Instant::MAX);
+        assert_eq!(Instant::BOOT.since(Instant::from_nanos(2)), Duration::ZERO);
+        assert_eq!(Duration::from_secs(u64::MAX), Duration::MAX);
     }
 }

@@ -7,72 +7,40 @@
 //! A request is sent once: when its connection breaks it has failed. A connection that the server has closed while it
 //! was idle is opened again.
 
-use phasemeter_core::meter::Ticket;
-use phasemeter_core::runner::Outcome;
-use phasemeter_core::time::{Clock, Nanos};
+use phasemeter_core::outcome::{Failure, Outcome};
+use phasemeter_core::request::Ticket;
+use phasemeter_core::time::{Clock, Duration, Instant};
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp;
 
-use crate::http::{Expect, HttpError, Progress, Response};
+use crate::http::{Expect, Progress, Response};
 use crate::request::Request;
 
 /// How long a connection that could not be opened, or was closed unused, is left alone: such a server would else be asked
 /// without end.
-const RETRY_AFTER: Nanos = Nanos::from_millis(10);
+const RETRY_AFTER: Duration = Duration::from_millis(10);
 
 /// How long a server may say nothing while a response is due.
-const SILENCE: Nanos = Nanos::from_secs(60);
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// How long the end of an answered response may take to arrive for the connection to be used again.
-const DRAIN_WITHIN: Nanos = Nanos::from_millis(50);
+const DRAIN_WITHIN: Duration = Duration::from_millis(50);
 
-/// Why a request failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(crate) enum Failure {
-    /// No connection could be opened.
-    Connect,
-    /// The server answered with a status that is not a success.
-    Status,
-    /// The connection ended before the response did.
-    Broken,
-    /// The server said nothing for a minute.
-    TimedOut,
-    /// The response made no sense.
-    Malformed,
-}
-
-impl From<HttpError> for Failure {
-    fn from(error: HttpError) -> Self {
-        match error {
-            HttpError::Malformed => Self::Malformed,
-            HttpError::Truncated => Self::Broken,
-        }
-    }
-}
-
-/// A request that has ended.
+/// How the request that a connection carries has ended.
 pub(crate) struct Ended {
-    pub(crate) ticket: Ticket,
-    pub(crate) at: Nanos,
-    pub(crate) result: Result<(), Failure>,
-}
-
-impl Ended {
-    pub(crate) const fn outcome(&self) -> Outcome {
-        if self.result.is_ok() { Outcome::Success } else { Outcome::Error }
-    }
+    pub(crate) at: Instant,
+    pub(crate) outcome: Outcome,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Not to be opened before this time.
-    Closed(Nanos),
+    Closed(Instant),
     Opening,
     Idle,
     Busy,
     /// The answer is whole; its framing has until then to end.
-    Draining(Nanos),
+    Draining(Instant),
 }
 
 /// Whether an idle connection can carry a request.
@@ -86,13 +54,13 @@ pub(crate) struct Connection {
     pub(crate) handle: SocketHandle,
     state: State,
     /// The request that it carries, or will once it is open.
-    ticket: Option<Ticket>,
+    pub(crate) ticket: Option<Ticket>,
     /// How much of the request was written, and whether that is all of it.
     written: usize,
     is_written: bool,
     response: Response,
     /// When the server last said something, or was asked.
-    heard_at: Nanos,
+    heard_at: Instant,
 }
 
 impl Connection {
@@ -100,12 +68,12 @@ impl Connection {
         let response = Response::new(Expect::Plain);
         Self {
             handle,
-            state: State::Closed(Nanos::ZERO),
+            state: State::Closed(Instant::BOOT),
             ticket: None,
             written: 0,
             is_written: false,
             response,
-            heard_at: Nanos::ZERO,
+            heard_at: Instant::BOOT,
         }
     }
 
@@ -118,21 +86,21 @@ impl Connection {
         self.state == State::Opening && self.ticket.is_none()
     }
 
-    pub(crate) fn can_open(&self, now: Nanos) -> bool {
+    pub(crate) fn can_open(&self, now: Instant) -> bool {
         matches!(self.state, State::Closed(not_before) if not_before <= now)
     }
 
     /// When it has something to do, if nothing comes.
-    pub(crate) fn next_due(&self) -> Nanos {
+    pub(crate) fn next_due(&self) -> Instant {
         match self.state {
             State::Closed(at) | State::Draining(at) => at,
             State::Busy => self.heard_at.saturating_add(SILENCE),
-            _ => Nanos::MAX,
+            _ => Instant::MAX,
         }
     }
 
     /// The connection is being opened, unless that was not `possible`.
-    pub(crate) fn opening(&mut self, possible: bool, now: Nanos) {
+    pub(crate) fn opening(&mut self, possible: bool, now: Instant) {
         self.state = if possible { State::Opening } else { State::Closed(now.saturating_add(RETRY_AFTER)) };
     }
 
@@ -144,23 +112,22 @@ impl Connection {
     }
 
     /// Gives up what it carries. The server sees a reset.
-    pub(crate) fn abort(&mut self, socket: &mut tcp::Socket<'_>, now: Nanos) -> Option<Ticket> {
-        if self.ticket.is_some() {
+    pub(crate) fn abort(&mut self, socket: &mut tcp::Socket<'_>, now: Instant) {
+        if self.ticket.take().is_some() {
             self.close(socket, now);
         }
-        self.ticket.take()
     }
 
-    /// Does what can be done now; gives the request that this has ended.
+    /// Does what can be done now. If its request has ended with that, the ticket is to be taken.
     pub(crate) fn poll(
         &mut self,
         socket: &mut tcp::Socket<'_>,
         request: Option<&Request>,
         clock: &mut impl Clock,
-        now: Nanos,
+        now: Instant,
     ) -> Option<Ended> {
         match self.state {
-            State::Closed(_) => self.ended(now, Err(Failure::Connect)),
+            State::Closed(_) => self.failed(now, Failure::NotConnected),
             State::Opening if socket.may_send() => {
                 // The stack's own time-out also ends connections that only wait: for a first token, or a request.
                 socket.set_timeout(None);
@@ -169,13 +136,13 @@ impl Connection {
             }
             State::Opening if !socket.is_open() => {
                 self.state = State::Closed(now.saturating_add(RETRY_AFTER));
-                self.ended(now, Err(Failure::Connect))
+                self.failed(now, Failure::NotConnected)
             }
             State::Opening => None,
             // Nobody has asked for anything: the server has closed the connection, or is out of step.
             State::Idle if !is_usable(socket) => {
                 self.close(socket, now.saturating_add(RETRY_AFTER));
-                self.ended(now, Err(Failure::Broken))
+                self.failed(now, Failure::Broken)
             }
             State::Idle => self.start(socket, request, clock),
             State::Busy | State::Draining(_) => {
@@ -218,7 +185,7 @@ impl Connection {
         self.is_written = self.written >= request.length();
     }
 
-    fn read(&mut self, socket: &mut tcp::Socket<'_>, clock: &mut impl Clock, now: Nanos) -> Option<Ended> {
+    fn read(&mut self, socket: &mut tcp::Socket<'_>, clock: &mut impl Clock, now: Instant) -> Option<Ended> {
         let mut ended = None;
         let mut at = None;
         while socket.can_recv() {
@@ -237,7 +204,7 @@ impl Connection {
                 }
                 Ok(Ok((progress, has_more))) => {
                     if progress == Progress::Answered {
-                        ended = self.ended(at, Ok(()));
+                        ended = self.ended(at, Outcome::Success);
                         self.state = State::Draining(at.saturating_add(DRAIN_WITHIN));
                     }
                     if self.response.is_done() {
@@ -252,40 +219,42 @@ impl Connection {
                 }
                 Ok(Err(error)) => {
                     self.close(socket, at);
-                    return ended.or_else(|| self.ended(at, Err(error.into())));
+                    return ended.or_else(|| self.failed(at, error.into()));
                 }
                 Err(_) => break,
             }
         }
         if !socket.may_recv() {
-            let result = match self.response.end() {
+            let outcome = match self.response.end() {
                 // A reset also ends a response that ends with its connection, but not well.
-                Ok(_) if socket.is_open() && self.response.is_success() => Ok(()),
-                Ok(_) if socket.is_open() => Err(Failure::Status),
-                _ => Err(Failure::Broken),
+                Ok(_) if socket.is_open() => self.response.outcome(),
+                _ => Outcome::Failed(Failure::Broken),
             };
             self.close(socket, now);
-            return ended.or_else(|| self.ended(at.unwrap_or(now), result));
+            return ended.or_else(|| self.ended(at.unwrap_or(now), outcome));
         }
         if ended.is_none() && now >= self.next_due() {
             self.close(socket, now);
-            return self.ended(now, Err(Failure::TimedOut));
+            return self.failed(now, Failure::TimedOut);
         }
         ended
     }
 
     /// The response has ended, and the connection is free.
-    fn done(&mut self, at: Nanos) -> Option<Ended> {
+    fn done(&mut self, at: Instant) -> Option<Ended> {
         self.state = State::Idle;
-        let result = if self.response.is_success() { Ok(()) } else { Err(Failure::Status) };
-        self.ended(at, result)
+        self.ended(at, self.response.outcome())
     }
 
-    fn ended(&mut self, at: Nanos, result: Result<(), Failure>) -> Option<Ended> {
-        self.ticket.take().map(|ticket| Ended { ticket, at, result })
+    fn failed(&self, at: Instant, failure: Failure) -> Option<Ended> {
+        self.ended(at, Outcome::Failed(failure))
     }
 
-    pub(crate) fn close(&mut self, socket: &mut tcp::Socket<'_>, not_before: Nanos) {
+    fn ended(&self, at: Instant, outcome: Outcome) -> Option<Ended> {
+        self.ticket.is_some().then_some(Ended { at, outcome })
+    }
+
+    pub(crate) fn close(&mut self, socket: &mut tcp::Socket<'_>, not_before: Instant) {
         socket.abort();
         self.state = State::Closed(not_before);
     }

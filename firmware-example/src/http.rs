@@ -3,6 +3,8 @@
 //! Nothing of the body is kept. Whatever a server sends, reading ends: the head is bounded, and a body ends where its
 //! framing says or with the connection.
 
+use phasemeter_core::outcome::{Failure, Outcome};
+
 use crate::sse::{Event, SseParser};
 
 /// The longest line that is looked at. Longer fields are passed over, unless they decide how the body is framed.
@@ -31,6 +33,15 @@ pub enum HttpError {
     Malformed,
     /// The connection ended before the response did.
     Truncated,
+}
+
+impl From<HttpError> for Failure {
+    fn from(error: HttpError) -> Self {
+        match error {
+            HttpError::Malformed => Self::Malformed,
+            HttpError::Truncated => Self::Broken,
+        }
+    }
 }
 
 /// What [`Response::feed`] has come to.
@@ -105,6 +116,11 @@ impl Response {
     /// Whether the status is one of success.
     pub const fn is_success(&self) -> bool {
         matches!(self.status, 200..=299)
+    }
+
+    /// What the status says of the request, once the response has ended.
+    pub const fn outcome(&self) -> Outcome {
+        if self.is_success() { Outcome::Success } else { Outcome::Failed(Failure::Status(self.status)) }
     }
 
     /// Whether nothing more belongs to the response.

@@ -14,7 +14,7 @@
 //! | [`http`] | a response, read in fixed memory however it is cut |
 //! | [`net`] | the interface and its sockets |
 //! | `connection` | one connection, and the request that it carries |
-//! | [`app`] | the load generator: host, runner, connections and reports, a little at each poll |
+//! | [`app`] | the load generator: what the core's device asks for, carried out a little at each poll |
 //! | [`parameters`] | what a person may ask of one start |
 //! | [`wire`], [`scripted`] | a network in memory with a server that follows a script: for tests, and for runs that repeat exactly |
 

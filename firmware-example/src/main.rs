@@ -13,7 +13,7 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 
 use cortex_m_rt::entry;
 use phasemeter_core::telemetry::Identity;
-use phasemeter_core::time::Nanos;
+use phasemeter_core::time::{Duration, Instant};
 use phasemeter_firmware::app::{App, Config, Storage};
 use phasemeter_firmware::net::Place;
 use phasemeter_firmware::parameters::Parameters;
@@ -32,7 +32,7 @@ const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 const TARGET: SocketAddrV4 = SocketAddrV4::new(GATEWAY, 8080);
 
 /// Who has not heard from a host by then runs the built-in plan.
-const BUILT_IN_AFTER: Nanos = Nanos::from_secs(10);
+const BUILT_IN_AT: Instant = Instant::BOOT.saturating_add(Duration::from_secs(10));
 
 static STORAGE: ConstStaticCell<Storage> = ConstStaticCell::new(Storage::new());
 
@@ -54,7 +54,7 @@ fn main() -> ! {
         },
         place: Place { mac: MAC, address: ADDRESS, gateway: Some(GATEWAY) },
         target: parameters.target.unwrap_or(TARGET),
-        built_in_after: Some(if parameters.starts { Nanos::ZERO } else { BUILT_IN_AFTER }),
+        built_in_at: Some(if parameters.starts { Instant::BOOT } else { BUILT_IN_AT }),
         metering: parameters.metering,
     };
     #[cfg(feature = "semihosting")]
@@ -63,13 +63,13 @@ fn main() -> ! {
     }
     let Board { clock, network, serial, sleep } = board;
     let app = App::new(config, STORAGE.take(), network, clock, serial);
-    poll_and_sleep(app, || Nanos::MAX, sleep, parameters.exits)
+    poll_and_sleep(app, || Instant::MAX, sleep, parameters.exits)
 }
 
 /// The loop. `beside` does what else there is to do, and tells when it has to be called again.
 fn poll_and_sleep<D: Device>(
-    mut app: App<'_, D, BoardClock, Uart>,
-    mut beside: impl FnMut() -> Nanos,
+    mut app: App<D, BoardClock, Uart>,
+    mut beside: impl FnMut() -> Instant,
     mut sleep: Sleep,
     exits: bool,
 ) -> ! {
@@ -114,7 +114,7 @@ fn boot_id(_: &Parameters) -> u64 {
 #[cfg(feature = "semihosting")]
 fn finish(sleep: &mut board::Sleep) {
     let (slept, up) = sleep.statistics();
-    let percent = slept.get() * 100 / up.get().max(1);
+    let percent = slept.as_nanos() * 100 / up.as_nanos().max(1);
     board::semihosting::print(format_args!("stack: {} bytes", board::stack::high_water()));
     board::semihosting::print(format_args!("asleep: {percent} %"));
     board::semihosting::exit(true);

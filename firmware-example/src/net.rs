@@ -3,11 +3,11 @@
 use core::net::SocketAddrV4;
 
 use heapless::Vec;
-use phasemeter_core::time::Nanos;
+use phasemeter_core::time::{Duration, Instant};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet, SocketStorage};
 use smoltcp::phy::Device;
 use smoltcp::socket::tcp;
-use smoltcp::time::{Duration, Instant};
+use smoltcp::time;
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, Ipv4Address, Ipv4Cidr};
 
 /// How many connections there are: so many requests are in flight at most.
@@ -19,7 +19,7 @@ const RECEIVE: usize = 1_152;
 const TRANSMIT: usize = 512;
 
 /// How long a connection may take to open.
-const OPEN_WITHIN: Duration = Duration::from_secs(5);
+const OPEN_WITHIN: time::Duration = time::Duration::from_secs(5);
 
 /// Ports that are free for outgoing connections (RFC 6335).
 const FIRST_PORT: u16 = 49_152;
@@ -94,12 +94,12 @@ impl<D: Device> Net<D> {
         mut device: D,
         place: Place,
         seed: u64,
-        now: Nanos,
+        now: Instant,
         storage: &'static mut NetStorage,
     ) -> (Self, [SocketHandle; CONNECTIONS]) {
         let mut config = Config::new(HardwareAddress::Ethernet(EthernetAddress(place.mac)));
         config.random_seed = seed;
-        let mut interface = Interface::new(config, &mut device, instant(now));
+        let mut interface = Interface::new(config, &mut device, stack_time(now));
         interface.update_ip_addrs(|addresses| {
             // It is the first.
             let _ = addresses.push(IpCidr::Ipv4(place.address));
@@ -115,19 +115,19 @@ impl<D: Device> Net<D> {
     }
 
     /// Moves frames in both directions.
-    pub(crate) fn poll(&mut self, now: Nanos) {
-        self.interface.poll(instant(now), &mut self.device, &mut self.sockets);
+    pub(crate) fn poll(&mut self, now: Instant) {
+        self.interface.poll(stack_time(now), &mut self.device, &mut self.sockets);
     }
 
     /// Sends what waits to be sent. Takes no frame in, whose time would be read late.
-    pub(crate) fn flush(&mut self, now: Nanos) {
-        self.interface.poll_egress(instant(now), &mut self.device, &mut self.sockets);
+    pub(crate) fn flush(&mut self, now: Instant) {
+        self.interface.poll_egress(stack_time(now), &mut self.device, &mut self.sockets);
     }
 
     /// When the stack has something to do next of its own accord.
-    pub(crate) fn next_due(&mut self, now: Nanos) -> Nanos {
-        let due = self.interface.poll_at(instant(now), &self.sockets);
-        due.map_or(Nanos::MAX, |due| Nanos::from_micros(u64::try_from(due.total_micros()).unwrap_or(0)))
+    pub(crate) fn next_due(&mut self, now: Instant) -> Instant {
+        let due = self.interface.poll_at(stack_time(now), &self.sockets);
+        due.map_or(Instant::MAX, device_time)
     }
 
     pub(crate) fn socket(&mut self, handle: SocketHandle) -> &mut tcp::Socket<'static> {
@@ -135,7 +135,7 @@ impl<D: Device> Net<D> {
     }
 
     /// Begins to open a connection; tells whether that was possible.
-    pub(crate) fn connect(&mut self, handle: SocketHandle, to: SocketAddrV4, now: Nanos) -> bool {
+    pub(crate) fn connect(&mut self, handle: SocketHandle, to: SocketAddrV4, now: Instant) -> bool {
         if self.socket(handle).remote_endpoint().is_some() {
             // The reset of the last connection is still to be sent; else the server would keep its end of it.
             self.flush(now);
@@ -163,6 +163,12 @@ impl<D: Device> Net<D> {
     }
 }
 
-fn instant(now: Nanos) -> Instant {
-    Instant::from_micros(i64::try_from(now.get() / 1_000).unwrap_or(i64::MAX))
+/// A moment in the stack's terms, which are microseconds.
+pub(crate) fn stack_time(now: Instant) -> time::Instant {
+    time::Instant::from_micros(i64::try_from(now.as_nanos() / 1_000).unwrap_or(i64::MAX))
+}
+
+/// A moment of the stack's in the device's terms.
+pub(crate) fn device_time(at: time::Instant) -> Instant {
+    Instant::BOOT.saturating_add(Duration::from_micros(u64::try_from(at.total_micros()).unwrap_or(0)))
 }

@@ -2,14 +2,13 @@
 //! answers at the same times, and the failures that were asked for.
 
 use heapless::String;
-use phasemeter_core::time::Nanos;
+use phasemeter_core::time::{Duration, Instant};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::Device;
 use smoltcp::socket::tcp;
-use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, Ipv4Cidr};
 
-use crate::net::SocketMemory;
+use crate::net::{SocketMemory, device_time, stack_time};
 
 /// One more than the application opens, so that a connection in its last moments is in nobody's way.
 const SOCKETS: usize = 9;
@@ -19,11 +18,11 @@ const BUFFER: usize = 1_024;
 #[derive(Clone, Copy, Debug)]
 pub struct Script {
     /// Before the answer to a plain request.
-    pub latency: Nanos,
+    pub latency: Duration,
     /// Before the first token of a chat,
-    pub first_token: Nanos,
+    pub first_token: Duration,
     /// and between two.
-    pub inter_token: Nanos,
+    pub inter_token: Duration,
     /// How many tokens a chat has.
     pub tokens: u32,
     /// What is to go wrong with the request of this number, from 0.
@@ -76,7 +75,8 @@ impl<D: Device> ScriptedPeer<D> {
         storage: &'static mut ScriptedStorage,
     ) -> Self {
         let mac = EthernetAddress([2, 0, 0, 0, 0, 2]);
-        let mut interface = Interface::new(Config::new(HardwareAddress::Ethernet(mac)), &mut device, Instant::ZERO);
+        let mut interface =
+            Interface::new(Config::new(HardwareAddress::Ethernet(mac)), &mut device, stack_time(Instant::BOOT));
         interface.update_ip_addrs(|addresses| {
             // It is the first.
             let _ = addresses.push(IpCidr::Ipv4(address));
@@ -97,17 +97,16 @@ impl<D: Device> ScriptedPeer<D> {
     }
 
     /// Does what can be done now, and tells when it has more to do.
-    pub fn poll(&mut self, now: Nanos) -> Nanos {
-        let instant = Instant::from_micros(i64::try_from(now.get() / 1_000).unwrap_or(i64::MAX));
-        self.interface.poll(instant, &mut self.device, &mut self.sockets);
-        let mut due = Nanos::MAX;
+    pub fn poll(&mut self, now: Instant) -> Instant {
+        self.interface.poll(stack_time(now), &mut self.device, &mut self.sockets);
+        let mut due = Instant::MAX;
         for session in &mut self.sessions {
             let socket = self.sockets.get_mut::<tcp::Socket>(session.handle);
             due = due.min(session.poll(socket, self.port, &self.script, &mut self.requests, now));
         }
-        self.interface.poll(instant, &mut self.device, &mut self.sockets);
-        let stack = self.interface.poll_at(instant, &self.sockets);
-        due.min(stack.map_or(Nanos::MAX, |at| Nanos::from_micros(u64::try_from(at.total_micros()).unwrap_or(0))))
+        self.interface.poll(stack_time(now), &mut self.device, &mut self.sockets);
+        let stack = self.interface.poll_at(stack_time(now), &self.sockets);
+        due.min(stack.map_or(Instant::MAX, device_time))
     }
 }
 
@@ -122,7 +121,7 @@ struct Session {
 enum Stage {
     Listening,
     Reading(Incoming),
-    Answering { is_chat: bool, fault: Fault, sent: u32, due: Nanos },
+    Answering { is_chat: bool, fault: Fault, sent: u32, due: Instant },
     Stalled,
 }
 
@@ -133,8 +132,8 @@ impl Session {
         port: u16,
         script: &Script,
         requests: &mut u32,
-        now: Nanos,
-    ) -> Nanos {
+        now: Instant,
+    ) -> Instant {
         if socket.state() == tcp::State::CloseWait {
             socket.close();
         }
@@ -177,26 +176,26 @@ impl Session {
         self.answer(socket, script, now)
     }
 
-    fn answer(&mut self, socket: &mut tcp::Socket<'_>, script: &Script, now: Nanos) -> Nanos {
+    fn answer(&mut self, socket: &mut tcp::Socket<'_>, script: &Script, now: Instant) -> Instant {
         loop {
-            let Stage::Answering { is_chat, fault, sent, due } = &mut self.stage else { return Nanos::MAX };
+            let Stage::Answering { is_chat, fault, sent, due } = &mut self.stage else { return Instant::MAX };
             if now < *due {
                 return *due;
             }
             if *fault == Fault::Reset && *sent > 0 {
                 socket.abort();
-                return Nanos::MAX;
+                return Instant::MAX;
             }
             let (piece, steps) = piece(*is_chat, *fault, *sent, script.tokens);
             if socket.send_capacity().saturating_sub(socket.send_queue()) < piece.len() {
-                return Nanos::MAX;
+                return Instant::MAX;
             }
             // There is room, unless the client has gone.
             let _ = socket.send_slice(piece.as_bytes());
             *sent = sent.saturating_add(1);
             match (*fault, steps) {
                 // What was sent is to arrive before.
-                (Fault::Reset, _) => *due = now.saturating_add(Nanos::from_millis(1)),
+                (Fault::Reset, _) => *due = now.saturating_add(Duration::from_millis(1)),
                 (Fault::Truncate | Fault::Garbage, _) | (Fault::Close, Steps::Last) => {
                     socket.close();
                     self.stage = Stage::Stalled;

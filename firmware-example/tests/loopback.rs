@@ -8,15 +8,16 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time;
 
-use phasemeter::mock::{LogNormalDelay, MockConfig, MockServer, RequestRecord};
-use phasemeter_core::meter::Metric;
+use phasemeter::mock::{LogNormalDelay, MockConfig, MockServer, ServedRequest};
+use phasemeter_core::metric::LoadMetric;
+use phasemeter_core::outcome::Failures;
 use phasemeter_core::phase::PhaseCounts;
-use phasemeter_core::plan::{Arrival, Rate, Stop};
+use phasemeter_core::plan::{Arrival, Stop};
 use phasemeter_core::summary::Percentile;
 use phasemeter_core::telemetry::Command;
-use phasemeter_core::time::Nanos;
+use phasemeter_core::time::Duration;
 
 use support::{CHAT, Loopback, config, get, plan};
 
@@ -25,7 +26,7 @@ use support::{CHAT, Loopback, config, get, plan};
 const OVERHEAD_MS: [(u32, f64); 3] = [(50, 5.0), (90, 15.0), (99, 60.0)];
 
 fn delay(millis: u64, sigma: f64) -> LogNormalDelay {
-    LogNormalDelay::new(Duration::from_millis(millis), sigma).unwrap()
+    LogNormalDelay::new(time::Duration::from_millis(millis), sigma).unwrap()
 }
 
 /// A server, and where its log will be.
@@ -35,20 +36,20 @@ fn server(name: &str, config: MockConfig) -> (MockServer, PathBuf) {
 }
 
 /// What a server that has stopped has logged.
-fn requests(log: &Path) -> Vec<RequestRecord> {
+fn requests(log: &Path) -> Vec<ServedRequest> {
     fs::read_to_string(log).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// Nearest rank on the server's side against the proven bounds on the application's.
 #[track_caller]
-fn assert_order_statistics(loopback: &Loopback, phase: u16, metric: Metric, mut truth: Vec<f64>) {
+fn assert_order_statistics(loopback: &Loopback, phase: u16, metric: LoadMetric, mut truth: Vec<f64>) {
     truth.sort_by(f64::total_cmp);
-    let histogram = loopback.phase(phase).metrics[metric].histogram().unwrap();
+    let histogram = loopback.histogram(phase, metric);
     assert_eq!(histogram.count(), truth.len() as u64);
     for (percent, overhead) in OVERHEAD_MS {
         let quantile = histogram.quantile(Percentile::from_ppm(percent * 10_000).unwrap()).unwrap();
         let [lower, upper] =
-            [quantile.lower, quantile.upper].map(|nanos| Duration::from_nanos(nanos).as_secs_f64() * 1e3);
+            [quantile.lower, quantile.upper].map(|nanos| time::Duration::from_nanos(nanos).as_secs_f64() * 1e3);
         let truth = truth[(truth.len() * percent as usize).div_ceil(100) - 1];
         assert!(
             truth <= upper && lower <= truth + overhead,
@@ -71,25 +72,25 @@ fn counts_and_latencies_agree_with_the_servers_log() {
     );
     let mut loopback = Loopback::new(config(), server.addr());
     let closed = Arrival::ClosedLoop { concurrency: 6 };
-    let poisson = Arrival::Poisson { rate: Rate::per_second(80) };
+    let poisson = Arrival::poisson(80);
     loopback.carry_out(&plan(&[(get(), closed, Stop::requests(500)), (CHAT, poisson, Stop::requests(120))]));
     server.stop();
     let log = requests(&log);
     for (phase, route, sent) in [(0, "/", 500), (1, "/v1/chat/completions", 120)] {
-        let requests: Vec<&RequestRecord> = log.iter().filter(|request| request.route == route).collect();
+        let requests: Vec<&ServedRequest> = log.iter().filter(|request| request.route == route).collect();
         assert_eq!(requests.len(), sent);
         let (succeeded, failed): (Vec<_>, Vec<_>) = requests.into_iter().partition(|request| request.status == 200);
         let (sent, errors) = (sent as u64, failed.len() as u64);
         let counts = PhaseCounts { sent, completed: sent, errors, ..PhaseCounts::default() };
-        assert_eq!(loopback.phase(phase).stats.unwrap().counts, counts);
+        assert_eq!(loopback.counts(phase), counts);
         assert!(errors > 0, "no error was injected");
         let total = succeeded.iter().map(|request| request.total_ms).collect();
-        assert_order_statistics(&loopback, phase, Metric::ServiceTime, total);
+        assert_order_statistics(&loopback, phase, LoadMetric::ServiceTime, total);
         if phase == 1 {
             let first = succeeded.iter().map(|request| request.first_byte_ms.unwrap()).collect();
-            assert_order_statistics(&loopback, phase, Metric::TimeToFirstToken, first);
+            assert_order_statistics(&loopback, phase, LoadMetric::TimeToFirstToken, first);
             // One mean a response.
-            assert_eq!(loopback.phase(phase).metrics[Metric::InterTokenLatency].observed(), succeeded.len() as u64);
+            assert_eq!(loopback.observed(phase, LoadMetric::InterTokenLatency), succeeded.len() as u64);
         }
     }
 }
@@ -98,24 +99,23 @@ fn counts_and_latencies_agree_with_the_servers_log() {
 fn a_server_that_stops_in_mid_run_ends_in_a_report() {
     let (server, log) = server("stops.jsonl", MockConfig { latency: delay(5, 0.0), ..MockConfig::default() });
     let mut loopback = Loopback::new(config(), server.addr());
-    let constant = Arrival::Constant { rate: Rate::per_second(100) };
+    let constant = Arrival::constant(100);
     let plan = plan(&[(get(), constant, Stop::requests(200)), (CHAT, constant, Stop::requests(20))]);
-    assert_eq!(loopback.upload("", &plan), None);
-    assert_eq!(loopback.ask(Command::Start { plan_hash: plan.content_hash() }), None);
-    loopback.run_for(Nanos::from_secs(1));
+    loopback.start(&plan);
+    loopback.run_for(Duration::from_secs(1));
     // It lets the requests in flight end, for which they have to be carried on.
     let stopping = thread::spawn(move || server.stop());
     loopback.await_end();
     stopping.join().unwrap();
     loopback.session.check_whole().unwrap();
-    let [first, second] = [0, 1].map(|phase| loopback.phase(phase).stats.unwrap().counts);
+    let [first, second] = [0, 1].map(|phase| loopback.counts(phase));
     let answered = requests(&log).len() as u64;
     assert!((50..150).contains(&answered), "{answered}");
     let errors = 200 - answered;
     assert_eq!(first, PhaseCounts { sent: 200, completed: 200, errors, ..PhaseCounts::default() });
     assert_eq!(second, PhaseCounts { sent: 20, completed: 20, errors: 20, ..PhaseCounts::default() });
-    assert_eq!(loopback.phase(0).metrics[Metric::ServiceTime].observed(), answered);
-    assert!(loopback.texts.concat().contains("20 not connected, 0 bad status, 0 broken"), "{:?}", loopback.texts);
+    assert_eq!(loopback.observed(0, LoadMetric::ServiceTime), answered);
+    assert_eq!(loopback.failures(1), Failures { not_connected: 20, ..Failures::default() });
 }
 
 #[test]
@@ -123,15 +123,11 @@ fn a_run_that_is_stopped_leaves_the_server_alone() {
     let (server, log) = server("left.jsonl", MockConfig { latency: delay(1_000, 0.0), ..MockConfig::default() });
     let mut loopback = Loopback::new(config(), server.addr());
     let plan = plan(&[(get(), Arrival::ClosedLoop { concurrency: 5 }, Stop::requests(100))]);
-    assert_eq!(loopback.upload("", &plan), None);
-    assert_eq!(loopback.ask(Command::Start { plan_hash: plan.content_hash() }), None);
-    loopback.run_for(Nanos::from_millis(300));
+    loopback.start(&plan);
+    loopback.run_for(Duration::from_millis(300));
     assert_eq!(loopback.ask(Command::Stop), None);
     loopback.await_end();
-    assert_eq!(
-        loopback.phase(0).stats.unwrap().counts,
-        PhaseCounts { sent: 5, cancelled: 5, ..PhaseCounts::default() }
-    );
+    assert_eq!(loopback.counts(0), PhaseCounts { sent: 5, cancelled: 5, ..PhaseCounts::default() });
     server.stop();
     let cancelled = requests(&log).iter().map(|request| request.cancelled).collect::<Vec<_>>();
     assert_eq!(cancelled, [true; 5]);
@@ -154,9 +150,7 @@ fn a_response_that_its_connection_ends_is_whole_unless_the_server_resets_it() {
         });
         let one = Arrival::ClosedLoop { concurrency: 1 };
         loopback.carry_out(&plan(&[(get(), one, Stop::requests(20))]));
-        let counts = loopback.phase(0).stats.unwrap().counts;
-        assert_eq!(counts, PhaseCounts { sent: 20, completed: 20, errors, ..PhaseCounts::default() });
-        let is_told = loopback.texts.concat().contains("failed: 0 not connected, 0 bad status, 20 broken");
-        assert_eq!(is_told, is_reset, "{:?}", loopback.texts);
+        assert_eq!(loopback.counts(0), PhaseCounts { sent: 20, completed: 20, errors, ..PhaseCounts::default() });
+        assert_eq!(loopback.failures(0), Failures { broken: errors, ..Failures::default() });
     }
 }

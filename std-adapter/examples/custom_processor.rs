@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use phasemeter::process::{
-    PostProcessor, ProcessError, ProcessingResult, REQUEST_LATENCY, ReadOptions, Reader, RequestCounts, ResultSet,
+    OutcomeCounts, PostProcessor, ProcessError, ProcessingResult, REQUEST_LATENCY, ReadOptions, Reader, ResultSet,
 };
 use serde_json::{Map, json};
 
@@ -18,7 +18,7 @@ struct Goodput {
 
 impl PostProcessor for Goodput {
     fn process(&mut self, results: &[ResultSet]) -> Result<ProcessingResult, ProcessError> {
-        let total = results.iter().map(ResultSet::counts).sum::<RequestCounts>().total();
+        let total = results.iter().map(ResultSet::counts).sum::<OutcomeCounts>().total();
         let phases = results.iter().flat_map(ResultSet::measured);
         let latencies = phases.filter_map(|phase| phase.metrics().get(REQUEST_LATENCY));
         // A sketch knows the share only to within a bucket: at least `sure` of them, at most `possible`.

@@ -8,29 +8,30 @@
 //! ```
 
 use std::sync::mpsc::{Sender, channel};
-use std::time::Duration;
 
+use phasemeter::core::device::{Device, Step, Storage};
+use phasemeter::core::hook::PhaseHook;
+use phasemeter::core::outcome::Outcome;
+use phasemeter::core::phase::PhaseStats;
+use phasemeter::core::plan::{Arrival, PhaseKind, PhasePlan, RunPlan, Stop, Workload};
+use phasemeter::core::telemetry::{Identity, TelemetryConfig};
+use phasemeter::core::time::{Duration, Instant, MockClock};
 use phasemeter::hook::Hooks;
-use phasemeter_core::hook::PhaseHook;
-use phasemeter_core::phase::{Outcome, PhaseStats};
-use phasemeter_core::plan::{Arrival, PhaseKind, PhasePlan, Rate, RunPlan, Stop, Workload};
-use phasemeter_core::runner::{Runner, Step};
-use phasemeter_core::time::{MockClock, Nanos};
 
 /// Sends an alert for each phase that took longer than `threshold`, by the device's clock.
 struct SlowPhaseAlert {
-    threshold: Nanos,
+    threshold: Duration,
     alerts: Sender<String>,
 }
 
 impl PhaseHook for SlowPhaseAlert {
-    fn on_phase_complete(&mut self, phase: &PhaseStats, _now: Nanos) {
+    fn on_phase_complete(&mut self, phase: &PhaseStats, _now: Instant) {
         let Some(duration) = phase.total_duration().filter(|duration| *duration > self.threshold) else { return };
-        let seconds = |length: Nanos| Duration::from_nanos(length.get()).as_secs_f64();
+        let seconds = |length: Duration| std::time::Duration::from_nanos(length.as_nanos()).as_secs_f64();
         let (took, limit, completed) = (seconds(duration), seconds(self.threshold), phase.counts.completed);
         let alert = format!(
             "ALERT: {} took {took:.3} s, more than {limit:.3} s; {completed} of its requests completed",
-            phase.kind
+            phase.name()
         );
         // A hook cannot fail: if nobody listens any more, there is nothing to do.
         let _ = self.alerts.send(alert);
@@ -40,13 +41,13 @@ impl PhaseHook for SlowPhaseAlert {
 /// A second of warmup, and three seconds of profiling.
 fn plan() -> Option<RunPlan<2>> {
     let mut plan = RunPlan::new(42);
-    for (kind, per_kilosecond) in [(PhaseKind::Warmup, 10_000), (PhaseKind::Profiling, 3_000)] {
+    for (kind, per_second) in [(PhaseKind::Warmup, 10), (PhaseKind::Profiling, 3)] {
         plan.push(PhasePlan {
             kind,
             workload: Workload::get("/")?,
-            arrival: Arrival::Constant { rate: Rate::per_kilosecond(per_kilosecond) },
+            arrival: Arrival::constant(per_second),
             stop: Stop::requests(10),
-            grace: Nanos::from_secs(1),
+            grace: Duration::from_secs(1),
         })
         .ok()?;
     }
@@ -57,23 +58,27 @@ fn plan() -> Option<RunPlan<2>> {
 pub(crate) fn run() -> Vec<String> {
     let (sender, alerts) = channel();
     let mut hooks = Hooks::new();
-    hooks.push(SlowPhaseAlert { threshold: Nanos::from_secs(2), alerts: sender });
+    hooks.push(SlowPhaseAlert { threshold: Duration::from_secs(2), alerts: sender });
 
     let plan = plan().expect("the path is short, and the plan has room for two phases");
-    let mut runner = Runner::<512, 2, _>::new(plan, hooks).expect("each phase has an end");
-    let clock = MockClock::new();
+    let (clock, mut storage) = (MockClock::new(), Storage::<5, 512, 2, 2048>::new());
+    let mut device = Device::new(&mut storage, Identity::new("example", 1), &[], TelemetryConfig::default(), hooks);
+    assert!(device.run(plan), "no other run is under way");
     loop {
-        match runner.poll(clock.now(), true) {
+        match device.poll(clock.now(), true) {
             Step::Send(ticket) => {
-                clock.advance(Nanos::from_millis(50));
-                runner.finish(&ticket, clock.now(), Outcome::Success).expect("it is in flight");
+                clock.advance(Duration::from_millis(50));
+                device.finish(ticket, clock.now(), Outcome::Success).expect("it is in flight");
             }
             Step::WaitUntil(due) => clock.set(due),
-            Step::PhaseEnded => runner.next_phase(),
             Step::Finished => break,
+            Step::Asked | Step::PhaseBegins | Step::PhaseEnded => {}
         }
+        // Nobody listens to its telemetry.
+        let waiting = device.transmit().len();
+        device.sent(waiting);
     }
-    drop(runner);
+    drop(device);
     alerts.iter().collect()
 }
 

@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 
 /// A file could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {source}", path.display())]
+#[error("{}: {cause}", path.display())]
 pub struct WriteError {
     /// The file.
     pub path: PathBuf,
     /// What went wrong.
-    pub source: io::Error,
+    pub cause: io::Error,
 }
 
 impl WriteError {
     pub(crate) fn at(path: &Path) -> impl Fn(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self { path: path.clone(), source }
+        move |cause| Self { path: path.clone(), cause }
     }
 }
 

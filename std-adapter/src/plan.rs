@@ -19,13 +19,13 @@
 //! ```
 
 use std::path::Path;
-use std::time::Duration;
 
-use phasemeter_core::plan::{Arrival, PhaseKind, PhasePlan, Rate, RunPlan, Stop, Workload};
-use phasemeter_core::time::Nanos;
+use phasemeter_core::plan::{Arrival, PhaseKind, PhasePlan, PlanError, Rate, RunPlan, Stop, Workload};
+use phasemeter_core::time::Duration;
 use serde::{Deserialize, Deserializer};
+use serde_saphyr::Spanned;
 
-use crate::yaml::{self, YamlError};
+use crate::yaml::{self, At, YamlError};
 
 /// The most phases that a plan file can have.
 pub const MAX_PHASES: usize = 32;
@@ -66,13 +66,23 @@ pub fn load(path: &Path) -> Result<Plan, PlanFileError> {
 /// [`PlanFileError`] names the place that is wrong.
 pub fn parse(name: &str, text: &str) -> Result<Plan, PlanFileError> {
     let file: PlanFile = yaml::parse(name, text)?;
-    let fail = |message: String| PlanFileError { place: name.to_owned(), message };
     if file.phases.is_empty() {
-        return Err(fail("the plan has no phases: list at least one under `phases`".into()));
+        let message = "the plan has no phases: list at least one under `phases`".into();
+        return Err(PlanFileError { place: name.to_owned(), message });
     }
     let mut plan = Plan::new(file.seed);
-    for (index, phase) in file.phases.into_iter().enumerate() {
-        plan.push(phase.into_core()).map_err(|error| fail(format!("phases[{index}]: {error}")))?;
+    for phase in file.phases {
+        let (phase_at, stop_at) = (At::from(phase.referenced), At::from(phase.value.stop.referenced));
+        plan.push(phase.value.into_core()).map_err(|error| {
+            let (at, message) = match error {
+                PlanError::Endless(_) => {
+                    (stop_at, "the phase would never end: give `requests`, `duration` or both".to_owned())
+                }
+                PlanError::Full(_) => (phase_at, format!("a plan has at most {MAX_PHASES} phases: leave this one out")),
+                other => (phase_at, other.to_string()),
+            };
+            PlanFileError { place: at.place(name), message }
+        })?;
     }
     Ok(plan)
 }
@@ -82,7 +92,7 @@ pub fn parse(name: &str, text: &str) -> Result<Plan, PlanFileError> {
 struct PlanFile {
     #[serde(default)]
     seed: u64,
-    phases: Vec<PhaseFile>,
+    phases: Vec<Spanned<PhaseFile>>,
 }
 
 #[derive(Deserialize)]
@@ -91,16 +101,16 @@ struct PhaseFile {
     kind: KindFile,
     workload: WorkloadFile,
     arrival: ArrivalFile,
-    stop: StopFile,
+    stop: Spanned<StopFile>,
     #[serde(default = "default_grace")]
     grace: Length,
 }
 
 fn default_grace() -> Length {
-    Length(Nanos::from_secs(30))
+    Length(Duration::from_secs(30))
 }
 
-/// The kinds that a plan can name; core's enum may grow by kinds that cannot.
+/// The kinds that a plan can name; core has one that it cannot, for devices that measure themselves.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum KindFile {
@@ -139,13 +149,11 @@ impl TryFrom<StopFields> for StopFile {
     type Error = &'static str;
 
     fn try_from(fields: StopFields) -> Result<Self, Self::Error> {
-        if fields.requests.is_none() && fields.duration.is_none() {
-            return Err("the phase would never end: give `requests`, `duration` or both");
-        }
-        if fields.requests == Some(0) || fields.duration.as_ref().is_some_and(|length| length.0 == Nanos::ZERO) {
+        let stop = Stop { requests: fields.requests, duration: fields.duration.map(|length| length.0) };
+        if stop.requests == Some(0) || stop.duration == Some(Duration::ZERO) {
             return Err("the phase would send nothing: `requests` and `duration` have to be above 0");
         }
-        Ok(Self(Stop { requests: fields.requests, duration: fields.duration.map(|length| length.0) }))
+        Ok(Self(stop))
     }
 }
 
@@ -209,16 +217,16 @@ impl TryFrom<f64> for RateFile {
 }
 
 /// A length of time such as `500ms`, `2s` or `1m 30s`.
-struct Length(Nanos);
+struct Length(Duration);
 
 impl<'de> Deserialize<'de> for Length {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let length: Duration = humantime::parse_duration(&text)
+        let length = humantime::parse_duration(&text)
             .map_err(|error| serde::de::Error::custom(format!("`{text}` is no length of time ({error}): try `2s`")))?;
         let nanos = u64::try_from(length.as_nanos())
             .map_err(|_| serde::de::Error::custom(format!("`{text}` is longer than 584 years")))?;
-        Ok(Self(Nanos::new(nanos)))
+        Ok(Self(Duration::from_nanos(nanos)))
     }
 }
 
@@ -241,7 +249,7 @@ impl PhaseFile {
                 ArrivalFile::Constant { rate } => Arrival::Constant { rate: rate.0 },
                 ArrivalFile::Poisson { rate } => Arrival::Poisson { rate: rate.0 },
             },
-            stop: self.stop.0,
+            stop: self.stop.value.0,
             grace: self.grace.0,
         }
     }
@@ -279,6 +287,7 @@ mod tests {
             ("workload: {get: {path: x}}", "p:7:28", "begin with `/`"),
             ("workload: {chat: {prompt_tokens: 1, output_tokens: 0}}", "p:7:56", "at least one output token"),
             ("kind: cooking", "p:7:11", "unknown variant `cooking`"),
+            ("kind: monitor", "p:7:11", "unknown variant `monitor`"),
         ] {
             let error = parse("p", &with(line)).err().map(|error| error.to_string()).unwrap_or_default();
             assert!(error.starts_with(&format!("{place}: ")) && error.contains(message), "{line}: {error}");
@@ -300,6 +309,6 @@ mod tests {
         let phase = one.strip_prefix("phases:\n").unwrap_or_default();
         let text = format!("phases:\n{}", phase.repeat(MAX_PHASES + 1));
         let error = parse("p", &text).err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(error.contains("as many phases as it can"), "{error}");
+        assert!(error.starts_with("p:195:5: a plan has at most 32 phases"), "{error}");
     }
 }

@@ -1,23 +1,26 @@
 //! Commands to a device: who are you, take this plan, start, stop.
 //!
 //! [`Remote`] speaks with one device over an open line before its run is recorded: it asks who the device is and uploads
-//! the plan, a command at a time, each sent again until it is answered. [`Remote::into_recording`] then gives the
+//! the plan phase by phase, a command at a time, each sent again until it is answered. [`Remote::into_recording`] then gives the
 //! [`RemoteControl`] that goes along with the recording: it starts the run, acknowledges what has come whole, and stops
 //! the run when told to.
 
 mod control;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
+use phasemeter_core::phase::PhaseState;
 use phasemeter_core::plan::RunPlan;
 use phasemeter_core::telemetry::{
-    Answer, COMMAND_VERSION, Command, CommandEnvelope, Frame, Hello, Job, MAX_ENCODED, MAX_PART, Received, Receiver,
+    Answer, COMMAND_VERSION, Command, CommandEnvelope, Envelope, Frame, Hello, MAX_ENCODED, Mode, Received, Receiver,
     Refusal, encode_command,
 };
 
-use crate::session::printable;
 use crate::source::{Line, LineRead};
+use crate::text::printable;
 
 pub use control::RemoteControl;
 
@@ -25,15 +28,15 @@ pub use control::RemoteControl;
 const ANSWER_WITHIN: Duration = Duration::from_millis(400);
 /// and this often before the device is given up.
 const ATTEMPTS: u32 = 12;
-/// More than the largest job: a `u16` tells its length.
-const MAX_JOB: usize = u16::MAX as usize;
+/// How long a device that was told to stop may take until it is idle.
+pub(crate) const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 /// Why a device could not be told what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RemoteError {
     /// The line failed.
-    #[error("{0}")]
+    #[error(transparent)]
     Line(#[from] io::Error),
     /// The other side closed the line.
     #[error("the other side closed the line before the run was started")]
@@ -46,7 +49,7 @@ pub enum RemoteError {
     Silent,
     /// The device refused.
     #[error("the device refuses: {0}")]
-    Refused(#[from] Refusal),
+    Refused(Refusal),
     /// The device has another plan than it was sent.
     #[error("the device echoes plan {got:016x}, and was sent {sent:016x}: are host and firmware of one version?")]
     OtherPlan {
@@ -55,9 +58,9 @@ pub enum RemoteError {
         /// The hash that came back.
         got: u64,
     },
-    /// The plan is too long for any device.
-    #[error("the plan takes more than {MAX_JOB} bytes")]
-    PlanTooLong,
+    /// The device has no ear for commands.
+    #[error("it measures itself and runs no plans: `phasemeter record` records what it tells")]
+    Monitor,
     /// Nothing came for a long time.
     #[error("nothing has come from the device for {0} s")]
     Gone(u64),
@@ -67,6 +70,12 @@ pub enum RemoteError {
     /// `stop` was set.
     #[error("interrupted before the run was started")]
     Interrupted,
+}
+
+impl From<Refusal> for RemoteError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
 }
 
 /// A device that answers, before its run.
@@ -102,9 +111,15 @@ impl Remote {
             }
         };
         let mut remote = Self { line, commander: Commander::new(writer), receiver };
-        let mut name = None;
+        let (mut name, mut mode) = (None, Mode::Idle);
         let deadline = Instant::now() + ANSWER_WITHIN * ATTEMPTS;
-        remote.ask(Command::Identify, &stop, &mut text, |hello| name = Some(describe(hello)))?;
+        let asked = remote.ask(&Command::Identify, &stop, &mut text, |hello| {
+            (name, mode) = (Some(describe(hello)), hello.mode);
+        });
+        match asked {
+            Err(RemoteError::Silent) if mode == Mode::Monitor => return Err(RemoteError::Monitor),
+            asked => asked?,
+        };
         // The hello may come after the answer.
         while name.is_none() {
             if stop() {
@@ -113,8 +128,8 @@ impl Remote {
             if Instant::now() > deadline {
                 return Err(RemoteError::Silent);
             }
-            let mut take = |frame: &Frame<'_>| {
-                if let Frame::Hello(hello) = frame {
+            let mut take = |envelope: &Envelope<'_>| {
+                if let Frame::Hello(hello) = &envelope.frame {
                     name = Some(describe(hello));
                 }
             };
@@ -134,24 +149,45 @@ impl Remote {
         stop: impl Fn() -> bool,
         mut text: impl FnMut(&str),
     ) -> Result<(), RemoteError> {
-        let mut buffer = vec![0; MAX_JOB];
-        let job = Job { target, plan }.write(&mut buffer).map_err(|_| RemoteError::PlanTooLong)?;
         let plan_hash = plan.content_hash();
-        let length = u16::try_from(job.len()).map_err(|_| RemoteError::PlanTooLong)?;
-        let mut got = 0;
-        for (part, offset) in job.chunks(MAX_PART).zip((0..).step_by(MAX_PART)) {
-            let command = Command::Upload { plan_hash, length, offset, part };
-            got = self.ask(command, &stop, &mut text, |_| {})?.plan_hash;
+        // A plan has no more phases than a `u16` counts.
+        let phases = u16::try_from(plan.phases().len()).unwrap_or(u16::MAX);
+        let prepare = Command::Prepare { plan_hash, seed: plan.seed(), phases, target };
+        let mut got = self.ask(&prepare, &stop, &mut text, |_| {})?.plan_hash;
+        for (index, phase) in (0..).zip(plan.phases()) {
+            let command = Command::Phase { index, phase: phase.clone() };
+            got = self.ask(&command, &stop, &mut text, |_| {})?.plan_hash;
         }
         if got == plan_hash { Ok(()) } else { Err(RemoteError::OtherPlan { sent: plan_hash, got }) }
     }
 
-    /// Cancels the run that is under way on the device.
+    /// Cancels the run that is under way on the device, and waits until it is idle: 10 s at most.
     ///
     /// # Errors
     /// [`RemoteError`] if the device does not answer.
     pub fn stop_running(&mut self, stop: impl Fn() -> bool, mut text: impl FnMut(&str)) -> Result<(), RemoteError> {
-        self.ask(Command::Stop, &stop, &mut text, |_| {}).map(|_| ())
+        self.ask(&Command::Stop, &stop, &mut text, |_| {})?;
+        let (mut is_idle, deadline) = (false, Instant::now() + STOP_WITHIN);
+        while !is_idle && Instant::now() < deadline {
+            if stop() {
+                return Err(RemoteError::Interrupted);
+            }
+            // Nobody wants to have what was measured, and the device tells it until it is acknowledged.
+            let mut ends = Vec::new();
+            let mut take = |envelope: &Envelope<'_>| match &envelope.frame {
+                Frame::Hello(hello) => is_idle = hello.mode == Mode::Idle,
+                Frame::Phase(report) if report.stats.state == PhaseState::Complete => {
+                    ends.push((envelope.boot, Some(report.stats.index)));
+                }
+                Frame::Finished(_) => ends.push((envelope.boot, None)),
+                _ => {}
+            };
+            read(&mut *self.line, &mut self.receiver, &mut take, &mut text)?;
+            for (boot, phase) in ends {
+                self.commander.tell(&Command::Acknowledge { boot, phase })?;
+            }
+        }
+        Ok(())
     }
 
     /// The line to record, and what goes along with the recording and starts the uploaded plan.
@@ -162,7 +198,7 @@ impl Remote {
     /// Sends a command until it is answered.
     fn ask(
         &mut self,
-        command: Command<'_>,
+        command: &Command<'_>,
         stop: &impl Fn() -> bool,
         text: &mut impl FnMut(&str),
         mut hello: impl FnMut(&Hello<'_>),
@@ -176,16 +212,14 @@ impl Remote {
                     return Err(RemoteError::Interrupted);
                 }
                 let mut answer = None;
-                let mut take = |frame: &Frame<'_>| match frame {
+                let mut take = |envelope: &Envelope<'_>| match &envelope.frame {
                     Frame::Answer(came) if came.command == id => answer = Some(*came),
                     Frame::Hello(came) => hello(came),
                     _ => {}
                 };
                 read(&mut *self.line, &mut self.receiver, &mut take, text)?;
-                match answer {
-                    Some(Answer { refusal: Some(refusal), .. }) => return Err(refusal.into()),
-                    Some(answer) => return Ok(answer),
-                    None => {}
+                if let Some(answer) = answer {
+                    return answer.refusal().map_or(Ok(answer), |refusal| Err(refusal.into()));
                 }
             }
         }
@@ -201,7 +235,7 @@ fn describe(hello: &Hello<'_>) -> String {
 fn read(
     line: &mut dyn Line,
     receiver: &mut Receiver<1024>,
-    take: &mut impl FnMut(&Frame<'_>),
+    take: &mut impl FnMut(&Envelope<'_>),
     text: &mut impl FnMut(&str),
 ) -> Result<(), RemoteError> {
     // No more than one answer's worth, so that what follows it is left for the recording.
@@ -211,10 +245,11 @@ fn read(
         LineRead::Idle => return Ok(()),
         LineRead::Ended => return Err(RemoteError::Closed),
     };
-    for &byte in &buffer[..length] {
-        match receiver.push(byte) {
-            Some(Received::Frame(envelope)) => take(&envelope.frame),
-            Some(Received::Text(printed)) => text(&printable(&String::from_utf8_lossy(printed))),
+    let mut bytes = &buffer[..length];
+    while let Some(received) = receiver.take(&mut bytes) {
+        match received {
+            Received::Frame(envelope) => take(&envelope),
+            Received::Text(printed) => text(&printable(&String::from_utf8_lossy(printed))),
             _ => {}
         }
     }
@@ -244,9 +279,15 @@ impl Commander {
         self.next_id
     }
 
-    fn send(&mut self, id: u32, command: Command<'_>) -> io::Result<()> {
+    /// Sends a command that has no answer.
+    fn tell(&mut self, command: &Command<'_>) -> io::Result<()> {
+        let id = self.next_id();
+        self.send(id, command)
+    }
+
+    fn send(&mut self, id: u32, command: &Command<'_>) -> io::Result<()> {
         let mut buffer = [0; MAX_ENCODED];
-        let envelope = CommandEnvelope { version: COMMAND_VERSION, id, command };
+        let envelope = CommandEnvelope { version: COMMAND_VERSION, id, command: command.clone() };
         let length = encode_command(&envelope, &mut buffer)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error.to_string()))?;
         self.writer.write_all(&buffer[..length])?;

@@ -1,17 +1,17 @@
-//! A device without hardware: core's runner, meter and reporter on a clock that the script moves.
+//! A load generator without hardware: core's device on a clock that the script moves.
 
 use std::collections::BTreeMap;
 
-use phasemeter_core::histogram::LatencyHistogram;
-use phasemeter_core::meter::{Metric, PerMetric, Ticket};
-use phasemeter_core::phase::{Outcome, PhaseCounts};
-use phasemeter_core::plan::{Arrival, PhaseKind, PhasePlan, Rate, RunPlan, Stop, Workload};
-use phasemeter_core::runner::{Runner, Step};
-use phasemeter_core::telemetry::{Identity, Reporter, ReporterConfig, TxQueue};
-use phasemeter_core::time::{MockClock, Nanos};
+use phasemeter_core::device::{self, Step, Storage};
+use phasemeter_core::metric::{LOAD_METRICS, LoadMetric};
+use phasemeter_core::outcome::{Failure, Outcome};
+use phasemeter_core::plan::{Arrival, PhaseKind, PhasePlan, RunPlan, Stop, Workload};
+use phasemeter_core::request::Ticket;
+use phasemeter_core::telemetry::{Identity, TelemetryConfig};
+use phasemeter_core::time::{Duration, Instant, MockClock};
 
-const BUCKETS: usize = 512;
-const QUEUE: usize = 8 * 1024;
+use crate::direct::{BUCKETS, Direct};
+use crate::random::Random;
 
 /// A device that runs two phases against a server that exists only as random numbers: plain requests, then chats.
 #[derive(Clone, Copy, Debug)]
@@ -26,48 +26,6 @@ pub struct Device {
     pub requests: u64,
     /// How many bytes the line takes at each turn; a few make the device leave reports out.
     pub line_bytes: usize,
-}
-
-/// What was recorded of one phase without any telemetry: value by value, as the requests were made up.
-#[derive(Clone, Debug, Default)]
-pub struct Direct {
-    /// The request counts.
-    pub counts: PhaseCounts,
-    /// The samples.
-    pub histograms: PerMetric<LatencyHistogram<BUCKETS>>,
-}
-
-impl Direct {
-    fn record(&mut self, request: &Request) {
-        let Request { intended, sent, ref tokens, end, outcome, .. } = *request;
-        let mut record = |metric, value| self.histograms[metric].record(value);
-        match outcome {
-            Outcome::Cancelled => {
-                self.counts.cancelled += 1;
-                return;
-            }
-            Outcome::Error => self.counts.errors += 1,
-            Outcome::Success => {
-                record(Metric::ResponseTime, end - intended);
-                record(Metric::ServiceTime, end - sent);
-                if let [first, .., last] = **tokens {
-                    record(Metric::TimeToFirstToken, first - sent);
-                    record(Metric::InterTokenLatency, (last - first) / (tokens.len() as u64 - 1));
-                }
-            }
-        }
-        record(Metric::ScheduleLag, sent - intended);
-        self.counts.completed += 1;
-    }
-}
-
-/// The histogram that holds the samples of all parts.
-pub fn direct_merge(parts: &[&Direct], metric: Metric) -> LatencyHistogram<4096, u64> {
-    let mut merged = LatencyHistogram::new();
-    for part in parts {
-        merged.merge(&part.histograms[metric]);
-    }
-    merged
 }
 
 /// One request, as it was made up.
@@ -85,23 +43,59 @@ impl Request {
     fn draw(random: &mut Random, mut ticket: Ticket, now: u64) -> Self {
         let is_chat = ticket.phase() == 1;
         let sent = now + random.below(3) * random.below(1 << 20);
-        ticket.mark_sent(Nanos::new(sent));
+        ticket.mark_sent(Instant::from_nanos(sent));
         let mut at = sent;
         let mut tokens = Vec::new();
         if is_chat {
             for _ in 0..2 + random.below(30) {
                 at += random.spread(14, 10);
                 tokens.push(at);
-                ticket.mark_token(Nanos::new(at));
+                ticket.mark_token(Instant::from_nanos(at));
             }
         }
         let end = if random.below(50) == 0 { at } else { at + random.spread(16, 12) };
         let outcome = match random.below(40) {
-            0 => Outcome::Error,
+            0 => Outcome::Failed(draw_failure(random)),
             1 => Outcome::Cancelled,
             _ => Outcome::Success,
         };
-        Self { intended: ticket.intended().get(), ticket, sent, tokens, end, outcome }
+        Self { intended: ticket.intended().as_nanos(), ticket, sent, tokens, end, outcome }
+    }
+
+    fn record(&self, direct: &mut Direct) {
+        let Self { intended, sent, ref tokens, end, outcome, .. } = *self;
+        match outcome {
+            Outcome::Cancelled => {
+                direct.counts.cancelled += 1;
+                return;
+            }
+            Outcome::Failed(failure) => {
+                direct.counts.errors += 1;
+                direct.failures.count(failure);
+            }
+            Outcome::Success => {
+                direct.record(LoadMetric::ResponseTime.place(), end - intended);
+                direct.record(LoadMetric::ServiceTime.place(), end - sent);
+                if let [first, .., last] = **tokens {
+                    direct.record(LoadMetric::TimeToFirstToken.place(), first - sent);
+                    let gap = (last - first) / (tokens.len() as u64 - 1);
+                    direct.record(LoadMetric::InterTokenLatency.place(), gap);
+                }
+            }
+        }
+        direct.record(LoadMetric::ScheduleLag.place(), sent - intended);
+        direct.counts.completed += 1;
+    }
+}
+
+fn draw_failure(random: &mut Random) -> Failure {
+    match random.below(12) {
+        0 => Failure::NotConnected,
+        1 => Failure::TimedOut,
+        2 => Failure::Broken,
+        3 => Failure::Malformed,
+        // More codes than are counted apart.
+        code => Failure::Status(u16::try_from(496 + code).expect("the code is small")),
     }
 }
 
@@ -115,57 +109,41 @@ impl Device {
 
     /// Runs the plan to its end, hands what the device sends to `line`, and tells what was recorded directly.
     pub fn run(&self, mut line: impl FnMut(&[u8])) -> [Direct; 2] {
-        let identity = Identity {
-            device_id: self.id,
-            boot_id: self.boot_id,
-            firmware: "scripted",
-            firmware_version: "1.0",
-            clock_hz: 1_000_000_000,
-        };
-        let mut runner = Runner::<BUCKETS, 2>::new(self.plan(), ()).expect("the plan can be run");
-        let mut reporter = Reporter::new(identity, ReporterConfig::default());
-        let mut queue = TxQueue::<QUEUE>::new();
-        let mut drain = |queue: &mut TxQueue<QUEUE>| {
-            let front = queue.front();
-            let sent = front.len().min(self.line_bytes);
-            line(&front[..sent]);
-            queue.consume(sent);
-        };
-        let mut random = Random(self.seed);
-        let mut direct = <[Direct; 2]>::default();
+        let identity =
+            Identity { firmware: "scripted", firmware_version: "1.0", ..Identity::new(self.id, self.boot_id) };
+        let mut storage = Box::new(Storage::<LOAD_METRICS, BUCKETS, 2, 8192>::new());
+        let mut device = device::Device::new(&mut storage, identity, &[], TelemetryConfig::default(), ());
+        assert!(device.run(self.plan()), "the plan can be run");
+        let mut random = Random::new(self.seed);
+        let mut direct = ["warmup", "profiling"].map(|name| Direct::new(name, &LoadMetric::TABLE));
         let mut open: BTreeMap<(u64, u64), Request> = BTreeMap::new();
         let clock = MockClock::new();
-        loop {
+        while !device.is_idle() {
             let now = clock.now();
-            while let Some(request) = open.first_entry().filter(|request| request.key().0 <= now.get()) {
+            while let Some(request) = open.first_entry().filter(|request| request.key().0 <= now.as_nanos()) {
                 let request = request.remove();
-                direct[usize::from(request.ticket.phase())].record(&request);
-                runner.finish(&request.ticket, Nanos::new(request.end), request.outcome).expect("it is in flight");
+                request.record(&mut direct[usize::from(request.ticket.phase())]);
+                let end = Instant::from_nanos(request.end);
+                device.finish(request.ticket, end, request.outcome).expect("it is in flight");
             }
-            let step = runner.poll(now, true);
-            reporter.poll(now, &mut runner, &mut queue);
-            drain(&mut queue);
-            match step {
+            match device.poll(now, true) {
                 Step::Send(ticket) => {
                     direct[usize::from(ticket.phase())].counts.sent += 1;
-                    let request = Request::draw(&mut random, ticket, now.get());
-                    open.insert((request.end, ticket.number()), request);
+                    let request = Request::draw(&mut random, ticket, now.as_nanos());
+                    open.insert((request.end, request.ticket.number()), request);
                 }
                 Step::WaitUntil(until) => {
-                    let next_end = open.first_key_value().map_or(Nanos::MAX, |((end, _), _)| Nanos::new(*end));
-                    // What found no room stays due: time must pass for the line to take it.
-                    clock.advance(Nanos::from_micros(1));
-                    clock.set(until.min(next_end).min(reporter.next_due()));
+                    let next_end =
+                        open.first_key_value().map_or(Instant::MAX, |((end, _), _)| Instant::from_nanos(*end));
+                    // Time passes, or the line would take nothing; and not too much of it.
+                    clock.advance(Duration::from_micros(1));
+                    clock.set(until.min(next_end).min(now.saturating_add(Duration::from_millis(1))));
                 }
-                Step::PhaseEnded if reporter.is_phase_reported() => runner.next_phase(),
-                Step::PhaseEnded => clock.advance(Nanos::from_millis(1)),
-                Step::Finished => break,
+                _ => {}
             }
-        }
-        while !(reporter.is_run_reported() && queue.is_empty()) {
-            reporter.finish(clock.now(), &runner, &mut queue);
-            drain(&mut queue);
-            clock.advance(Nanos::from_millis(1));
+            let sent = device.transmit().len().min(self.line_bytes);
+            line(&device.transmit()[..sent]);
+            device.sent(sent);
         }
         direct
     }
@@ -177,9 +155,8 @@ impl Device {
             (PhaseKind::Profiling, Workload::Chat { prompt_tokens: 8, output_tokens: 32 }),
         ];
         for (kind, workload) in workloads {
-            let arrival = Arrival::Poisson { rate: Rate::per_second(1_000) };
-            let stop = Stop::requests(self.requests);
-            let phase = PhasePlan { kind, workload, arrival, stop, grace: Nanos::from_secs(60) };
+            let (arrival, stop) = (Arrival::poisson(1_000), Stop::requests(self.requests));
+            let phase = PhasePlan { kind, workload, arrival, stop, grace: Duration::from_secs(60) };
             plan.push(phase).expect("the plan has room for two phases");
         }
         plan
@@ -190,27 +167,4 @@ impl Device {
 pub fn frames(bytes: &[u8]) -> Vec<Vec<u8>> {
     let segments = bytes.split(|byte| *byte == 0).filter(|segment| !segment.is_empty());
     segments.map(|segment| [&[0], segment, &[0]].concat()).collect()
-}
-
-/// `SplitMix64` (Steele, Lea, Flood 2014): repeatable numbers for made-up requests.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    /// A number of 2^`least` and more, over so many octaves.
-    fn spread(&mut self, least: u32, octaves: u64) -> u64 {
-        let octave = u32::try_from(self.below(octaves)).expect("there are few octaves");
-        (1 << (least + octave)) + self.below(1 << (least + octave))
-    }
 }

@@ -1,16 +1,21 @@
-//! What the integration tests share: the `phasemeter` command with a time limit, a device without hardware, and the
-//! summary's schema.
+//! What the integration tests share: the `phasemeter` command with a time limit, devices without hardware, and
+//! the summary's schema.
 #![expect(clippy::missing_panics_doc, reason = "a helper of tests fails by panicking, with the reason in the message")]
 
 mod command;
+mod random;
+mod direct;
 mod device;
+mod monitored;
 mod obedient;
 mod qemu;
 mod summary;
 mod truth;
 
 pub use command::{Exited, LIMIT, Running, phasemeter, run, wait_for};
-pub use device::{Device, Direct, direct_merge, frames};
+pub use device::{Device, frames};
+pub use direct::{Direct, direct_merge};
+pub use monitored::MonitorDevice;
 pub use obedient::{Faults, PHASES, obedient_device};
 pub use qemu::{Monitor, assert_no_frame_dropped, image, qemu};
 pub use summary::{assert_follows_schema, parse, process_document, without_names};

@@ -7,18 +7,18 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use phasemeter::hook::{FileLogConfig, FileLogHook, Hooks, JsonMetricsConfig, JsonMetricsHook, PhaseEvent};
+use phasemeter::hook::{FileLogConfig, FileLogHook, Hooks, JsonMetricsConfig, JsonMetricsHook};
 use phasemeter::load::{Load, LoadOptions};
 use phasemeter::mock::{LogNormalDelay, MockConfig, MockServer};
-use phasemeter::record::{RecordOptions, Recorded, Watcher, record};
-use phasemeter::run::{CAPTURE_FILE, Run, replay};
+use phasemeter::recorder::{RecordOptions, Recorded, Watcher, record};
+use phasemeter::replay::{CAPTURE_FILE, Run, replay};
 use phasemeter::session::Note;
 use phasemeter::source::{DEFAULT_BAUD, Line, SourceSpec};
-use phasemeter_core::hook::PhaseHook;
+use phasemeter_core::hook::{PhaseEvent, PhaseHook};
 use phasemeter_core::phase::{Phase, PhaseState, PhaseStats};
 use phasemeter_core::plan::PhaseKind;
-use phasemeter_core::telemetry::{Frame, MAX_ENCODED, Received, Receiver as FrameReceiver, ReporterConfig};
-use phasemeter_core::time::Nanos;
+use phasemeter_core::telemetry::{Envelope, Frame, MAX_ENCODED, Received, Receiver as FrameReceiver, TelemetryConfig};
+use phasemeter_core::time::{self, Instant as DeviceTime};
 use phasemeter_tests::{Device, LIMIT, frames};
 use serde_json::Value;
 
@@ -37,26 +37,16 @@ impl Watcher for Quiet {
     fn tick(&mut self, _: &Run) {}
 }
 
-type Told = (PhaseEvent, PhaseStats, Nanos);
+type Told = (PhaseEvent, PhaseStats, DeviceTime);
 
 /// Hands on what it is told, apart from progress.
 struct Teller(Sender<Told>);
 
 impl PhaseHook for Teller {
-    fn on_phase_start(&mut self, phase: &PhaseStats, now: Nanos) {
-        self.0.send((PhaseEvent::PhaseStart, *phase, now)).unwrap();
-    }
-
-    fn on_phase_sending_complete(&mut self, phase: &PhaseStats, now: Nanos) {
-        self.0.send((PhaseEvent::PhaseSendingComplete, *phase, now)).unwrap();
-    }
-
-    fn on_phase_timeout(&mut self, phase: &PhaseStats, now: Nanos) {
-        self.0.send((PhaseEvent::PhaseTimeout, *phase, now)).unwrap();
-    }
-
-    fn on_phase_complete(&mut self, phase: &PhaseStats, now: Nanos) {
-        self.0.send((PhaseEvent::PhaseComplete, *phase, now)).unwrap();
+    fn on_event(&mut self, event: PhaseEvent, phase: &PhaseStats, now: DeviceTime) {
+        if event != PhaseEvent::Progress {
+            self.0.send((event, *phase, now)).unwrap();
+        }
     }
 }
 
@@ -98,12 +88,8 @@ fn a_recorder_tells_its_hooks_what_the_load_told_its_own() {
         let plan = phasemeter::plan::load(&plan_file).unwrap();
         let line = SourceSpec::parse("tcp-listen:0", DEFAULT_BAUD).unwrap().open().unwrap();
         let output = TcpStream::connect(line.local_addr().unwrap()).unwrap();
-        let options = LoadOptions {
-            device_id: "device".into(),
-            boot_id: 1,
-            max_in_flight: 64,
-            reporter: ReporterConfig::default(),
-        };
+        let options =
+            LoadOptions { device_id: "device".into(), max_in_flight: 64, telemetry: TelemetryConfig::default() };
         let load = Load::new(&server.url(), None).unwrap();
         let (load_hooks, by_load) = teller();
         let (record_hooks, by_recorder) = teller();
@@ -120,9 +106,9 @@ fn a_recorder_tells_its_hooks_what_the_load_told_its_own() {
         assert_eq!(by_load.len(), if name == "stuck" { 8 } else { 6 });
         for ((event, sent, _), (_, received, _)) in by_load.iter().zip(&by_recorder) {
             match event {
-                PhaseEvent::PhaseStart => assert_eq!(received.state, PhaseState::Started),
-                PhaseEvent::PhaseSendingComplete => assert_eq!(received.counts.sent, sent.counts.sent),
-                _ => assert_eq!(received, sent, "{event}"),
+                PhaseEvent::Start => assert_eq!(received.state, PhaseState::Started),
+                PhaseEvent::SendingComplete => assert_eq!(received.counts.sent, sent.counts.sent),
+                _ => assert_eq!(received, sent, "{event:?}"),
             }
         }
         replay(&place.join(CAPTURE_FILE)).unwrap();
@@ -132,15 +118,12 @@ fn a_recorder_tells_its_hooks_what_the_load_told_its_own() {
 }
 
 /// The report of a phase, if the frame is one.
-fn report(frame: &[u8]) -> Option<PhaseStats> {
+fn report(mut frame: &[u8]) -> Option<PhaseStats> {
     let mut receiver = FrameReceiver::<MAX_ENCODED>::new();
-    frame.iter().find_map(|byte| match receiver.push(*byte) {
-        Some(Received::Frame(envelope)) => match envelope.frame {
-            Frame::Phase(report) => Some(report.stats),
-            _ => None,
-        },
+    match receiver.take(&mut frame)? {
+        Received::Frame(Envelope { frame: Frame::Phase(report), .. }) => Some(report.stats),
         _ => None,
-    })
+    }
 }
 
 #[test]
@@ -190,18 +173,18 @@ fn the_example_raises_its_alert() {
 
 /// A phase from its start to its end.
 fn tell_phase(hook: &mut impl PhaseHook) {
-    let mut phase = Phase::new(0, PhaseKind::Profiling);
-    let at = Nanos::from_millis;
+    let mut phase = Phase::new(0, PhaseKind::Profiling, 0);
+    let at = |millis| DeviceTime::BOOT.saturating_add(time::Duration::from_millis(millis));
     phase.start(at(1_000)).unwrap();
-    hook.on_phase_start(phase.stats(), at(1_000));
+    hook.on_event(PhaseEvent::Start, phase.stats(), at(1_000));
     phase.send().unwrap();
     phase.sending_complete(at(3_000)).unwrap();
-    hook.on_phase_sending_complete(phase.stats(), at(3_000));
+    hook.on_event(PhaseEvent::SendingComplete, phase.stats(), at(3_000));
     phase.time_out().unwrap();
-    hook.on_phase_timeout(phase.stats(), at(4_500));
+    hook.on_event(PhaseEvent::Timeout, phase.stats(), at(4_500));
     phase.cancel_in_flight();
     phase.complete(at(4_500)).unwrap();
-    hook.on_phase_complete(phase.stats(), at(4_500));
+    hook.on_event(PhaseEvent::Complete, phase.stats(), at(4_500));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use phasemeter::mock::{MockConfig, MockServer};
-use phasemeter::run::replay;
+use phasemeter::replay::replay;
 use phasemeter::source::unix::Pty;
 use phasemeter_tests::{Device, LIMIT, Running, parse, phasemeter, run, wait_for};
 use rustix::process::{Pid, Signal, kill_process};

@@ -4,18 +4,17 @@ use std::fs;
 use std::path::Path;
 
 use phasemeter::capture::CaptureWriter;
-use phasemeter::report::{Observed, RunInfo, Summary, summarize};
-use phasemeter::run::{SUMMARY_FILE, replay, write_artifacts};
+use phasemeter::replay::{SUMMARY_FILE, replay, write_artifacts};
+use phasemeter::report::{Number, Observed, RunInfo, Summary, summarize};
 use phasemeter::session::Session;
-use phasemeter_core::aggregate::{Aggregate, Timing};
+use phasemeter_core::device::{Device, Step, Storage};
 use phasemeter_core::histogram::{LatencyHistogram, bucket_bounds};
-use phasemeter_core::meter::Metric;
-use phasemeter_core::phase::{Outcome, Phase, PhaseState};
-use phasemeter_core::plan::{Arrival, PhaseKind, PhasePlan, Rate, RunPlan, Stop, Workload};
-use phasemeter_core::runner::{Runner, Step};
+use phasemeter_core::metric::LOAD_METRICS;
+use phasemeter_core::outcome::{Failure, Outcome};
+use phasemeter_core::plan::{Arrival, PhasePlan, RunPlan, Stop, Workload};
 use phasemeter_core::summary::{Percentile, STANDARD};
-use phasemeter_core::telemetry::{Identity, Reporter, ReporterConfig, TxQueue};
-use phasemeter_core::time::{MockClock, Nanos};
+use phasemeter_core::telemetry::{Identity, TelemetryConfig};
+use phasemeter_core::time::{Duration, Instant, MockClock};
 use phasemeter_tests::{canonical, frames, parse};
 
 type Small = LatencyHistogram<16>;
@@ -136,48 +135,29 @@ fn p99_below_p95() {
 }
 
 /// Telemetry of a device whose requests all take `latency` and have one outcome; its clock begins at `boot`.
-fn telemetry(id: &'static str, boot: Nanos, latency: Nanos, requests: u64, outcome: Outcome) -> Vec<u8> {
+fn telemetry(id: &'static str, boot: Duration, latency: Duration, requests: u64, outcome: Outcome) -> Vec<u8> {
     let mut plan = RunPlan::<1>::new(1);
-    let phase = PhasePlan {
-        kind: PhaseKind::Profiling,
-        workload: Workload::get("/").unwrap(),
-        arrival: Arrival::Constant { rate: Rate::per_second(10) },
-        stop: Stop::requests(requests),
-        grace: Nanos::from_secs(60),
-    };
-    plan.push(phase).unwrap();
-    let mut runner = Runner::<256, 1>::new(plan, ()).unwrap();
-    let identity =
-        Identity { device_id: id, boot_id: 1, firmware: "scripted", firmware_version: "1", clock_hz: 1_000_000_000 };
-    let mut reporter = Reporter::new(identity, ReporterConfig::default());
-    let mut queue = TxQueue::<8192>::new();
+    let (workload, arrival) = (Workload::get("/").unwrap(), Arrival::constant(10));
+    plan.push(PhasePlan::profiling(workload, arrival, Stop::requests(requests))).unwrap();
+    let mut storage = Box::new(Storage::<LOAD_METRICS, 256, 1, 8192>::new());
+    let mut device = Device::new(&mut storage, Identity::new(id, 1), &[], TelemetryConfig::default(), ());
+    assert!(device.run(plan));
     let mut bytes = Vec::new();
     let clock = MockClock::new();
-    clock.set(boot);
-    loop {
-        let step = runner.poll(clock.now(), true);
-        reporter.poll(clock.now(), &mut runner, &mut queue);
-        match step {
-            Step::Send(mut ticket) => {
-                ticket.mark_sent(clock.now());
+    clock.set(Instant::BOOT.saturating_add(boot));
+    while !device.is_idle() {
+        match device.poll(clock.now(), true) {
+            Step::Send(ticket) => {
                 clock.advance(latency);
-                runner.finish(&ticket, clock.now(), outcome).unwrap();
+                device.finish(ticket, clock.now(), outcome).unwrap();
             }
-            Step::WaitUntil(until) => {
-                // What found no room stays due: time must pass.
-                clock.advance(Nanos::from_micros(1));
-                clock.set(until.min(reporter.next_due()));
-            }
-            Step::PhaseEnded if reporter.is_phase_reported() => runner.next_phase(),
-            Step::PhaseEnded => clock.advance(Nanos::from_millis(1)),
-            Step::Finished => reporter.finish(clock.now(), &runner, &mut queue),
+            Step::WaitUntil(until) => clock.set(until),
+            _ => {}
         }
-        bytes.extend_from_slice(queue.front());
-        queue.consume(queue.front().len());
-        if reporter.is_run_reported() {
-            return bytes;
-        }
+        bytes.extend_from_slice(device.transmit());
+        device.sent(device.transmit().len());
     }
+    bytes
 }
 
 fn summary_of(lines: &[&[u8]]) -> Summary {
@@ -193,10 +173,10 @@ fn summary_of(lines: &[&[u8]]) -> Summary {
 
 #[test]
 fn p90_p99_and_maximum_the_same_from_three_samples_without_a_word() {
-    let bytes = telemetry("few", Nanos::ZERO, Nanos::from_millis(5), 3, Outcome::Success);
+    let bytes = telemetry("few", Duration::ZERO, Duration::from_millis(5), 3, Outcome::Success);
     let summary = summary_of(&[&bytes]);
     let metric = &summary.phases[0].metrics["service_time"];
-    assert_eq!((metric.count, metric.max), (3, Some(5.0)));
+    assert_eq!((metric.count, metric.max), (3, Some(Number::Millis(5.0))));
     for name in ["p90", "p95", "p99", "p99.9"] {
         let percentile = &metric.percentiles[name];
         assert_eq!((percentile.value, percentile.lower, percentile.upper), (None, None, None), "{name}");
@@ -207,9 +187,9 @@ fn p90_p99_and_maximum_the_same_from_three_samples_without_a_word() {
 
 #[test]
 fn merged_rates_divided_by_the_union_of_wall_times() {
-    let latency = Nanos::from_millis(5);
-    let early = telemetry("early", Nanos::ZERO, latency, 100, Outcome::Success);
-    let late = telemetry("late", Nanos::from_secs(3_600), latency, 50, Outcome::Success);
+    let latency = Duration::from_millis(5);
+    let early = telemetry("early", Duration::ZERO, latency, 100, Outcome::Success);
+    let late = telemetry("late", Duration::from_secs(3_600), latency, 50, Outcome::Success);
     let summary = summary_of(&[&early, &late]);
     let [all, early, late] = &summary.phases[..] else { panic!("not one phase of two devices") };
     let [all, early, late] = [all, early, late].map(|phase| phase.throughput_rps.unwrap());
@@ -219,16 +199,12 @@ fn merged_rates_divided_by_the_union_of_wall_times() {
 
 /// A thousand fast requests on one device and ten slow ones on another, merged.
 fn lopsided() -> [LatencyHistogram<256, u64>; 3] {
-    let mut stats = *Phase::new(0, PhaseKind::Profiling).stats();
-    stats.state = PhaseState::Complete;
     let (mut fast, mut slow) = (LatencyHistogram::new(), LatencyHistogram::new());
     fast.record_n(1_000_000, 1_000);
     slow.record_n(900_000_000, 10);
-    let mut sum = Aggregate::<256, u64>::new(Timing::Concurrent);
-    for part in [&fast, &slow] {
-        sum.add(&stats, |metric| (metric == Metric::ServiceTime).then_some(&**part));
-    }
-    [sum.histogram(Metric::ServiceTime).clone(), fast, slow]
+    let mut merged = fast.clone();
+    merged.merge(&slow);
+    [merged, fast, slow]
 }
 
 #[test]
@@ -247,19 +223,19 @@ fn max_folding_percentiles() {
 
 #[test]
 fn clocks_49_seconds_apart_turning_a_regression_into_no_impact() {
-    let run = |boot, latency| telemetry("device", Nanos::from_secs(boot), latency, 100, Outcome::Success);
-    let (fast, slow) = (Nanos::from_micros(50), Nanos::from_millis(40));
+    let run = |boot, latency| telemetry("device", Duration::from_secs(boot), latency, 100, Outcome::Success);
+    let (fast, slow) = (Duration::from_micros(50), Duration::from_millis(40));
     let before = summary_of(&[&run(0, fast)]);
     let [after, shifted] = [0, 49].map(|boot| summary_of(&[&run(boot, slow)]));
     // Every time is the difference of two readings of one clock.
     assert_eq!(shifted.phases, after.phases);
-    let p50 = |summary: &Summary| summary.phases[0].metrics["response_time"].percentiles["p50"].value.unwrap();
+    let p50 = |summary: &Summary| summary.phases[0].metrics["response_time"].percentiles["p50"].value.unwrap().as_f64();
     assert!(p50(&shifted) / p50(&before) > 790.0, "{} against {} ms", p50(&shifted), p50(&before));
 }
 
 #[test]
 fn the_tail_of_an_over_long_frame_taken_for_a_frame() {
-    let bytes = telemetry("tail", Nanos::ZERO, Nanos::from_millis(5), 3, Outcome::Success);
+    let bytes = telemetry("tail", Duration::ZERO, Duration::from_millis(5), 3, Outcome::Success);
     let whole = &frames(&bytes)[0];
     let tail = &whole[1..];
     for noise in [1_000, 1_023, 1_024, 1_025, 2_048, 10_000] {
@@ -282,7 +258,7 @@ fn written(directory: &Path, summary: &Summary) -> serde_json::Value {
 fn a_summary_lost_because_the_run_was_interrupted() {
     let directory = tempfile::tempdir().unwrap();
     let capture = directory.path().join("capture.pmcap");
-    let bytes = telemetry("cut", Nanos::ZERO, Nanos::from_millis(5), 1_000, Outcome::Success);
+    let bytes = telemetry("cut", Duration::ZERO, Duration::from_millis(5), 1_000, Outcome::Success);
     let mut writer = CaptureWriter::create(&capture, "cut").unwrap();
     writer.source(0, "line", 0).unwrap();
     writer.data(0, 1, &bytes[..bytes.len() / 2]).unwrap();
@@ -298,7 +274,7 @@ fn a_summary_lost_because_the_run_was_interrupted() {
 #[test]
 fn a_summary_lost_because_every_request_failed() {
     let directory = tempfile::tempdir().unwrap();
-    let bytes = telemetry("failing", Nanos::ZERO, Nanos::from_millis(5), 20, Outcome::Error);
+    let bytes = telemetry("failing", Duration::ZERO, Duration::from_millis(5), 20, Outcome::Failed(Failure::Broken));
     let summary = written(directory.path(), &summary_of(&[&bytes]));
     let phase = &summary["phases"][0];
     assert_eq!((&phase["counts"]["errors"], &phase["counts"]["completed"]), (&20.into(), &20.into()));

@@ -7,17 +7,16 @@ use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
 
 use phasemeter::hook::Hooks;
-use phasemeter::record::{RecordOptions, Recorded, Watcher, record};
-use phasemeter::run::{CAPTURE_FILE, Run, replay};
-use phasemeter::session::{Boot, Note, Session};
+use phasemeter::recorder::{RecordOptions, Recorded, Watcher, record};
+use phasemeter::replay::{CAPTURE_FILE, Run, replay};
+use phasemeter::report::Number;
+use phasemeter::session::{Boot, HostHistogram, Note, PhaseRecord};
 use phasemeter::source::unix::Pty;
 use phasemeter::source::{DEFAULT_BAUD, SourceSpec};
-use phasemeter_core::aggregate::{Aggregate, Timing};
-use phasemeter_core::meter::Metric;
+use phasemeter_core::histogram::LatencyHistogram;
+use phasemeter_core::metric::LoadMetric;
 use phasemeter_core::summary::STANDARD;
-use phasemeter_core::telemetry::{Envelope, Frame, Hello, MAX_ENCODED, VERSION, encode};
-use phasemeter_core::time::Nanos;
-use phasemeter_tests::{Device, Direct, LIMIT, canonical, direct_merge};
+use phasemeter_tests::{Device, Direct, LIMIT, MonitorDevice, canonical, direct_merge};
 
 struct Quiet;
 
@@ -26,25 +25,27 @@ impl Watcher for Quiet {
     fn tick(&mut self, _: &Run) {}
 }
 
-type Ran = ([Direct; 2], Pty);
+type Ran = (Vec<Direct>, Pty);
 
-/// A device on a pty of its own, and the line that a recorder reads it from.
+/// A device on a pty of its own, and the line that a recorder reads it from. `run` hands what it sends to the line.
 ///
 /// The thread hands the pty back: a tty whose master is gone forgets what was not read yet.
-fn connect(device: Device) -> (JoinHandle<Ran>, Recorded) {
+fn connect(id: &str, run: impl FnOnce(&mut Pty) -> Vec<Direct> + Send + 'static) -> (JoinHandle<Ran>, Recorded) {
     let mut pty = Pty::open().unwrap();
     let line = SourceSpec::parse(pty.slave_path().to_str().unwrap(), DEFAULT_BAUD).unwrap().open().unwrap();
-    let thread = thread::spawn(move || (device.run(|piece| pty.write_all(piece).unwrap()), pty));
-    (thread, Recorded { identity: device.id.to_owned(), line, hooks: Hooks::new(), remote: None })
+    let thread = thread::spawn(move || (run(&mut pty), pty));
+    (thread, Recorded { identity: id.to_owned(), line, hooks: Hooks::new(), remote: None })
 }
 
-fn record_all(devices: &[Device], directory: &Path) -> (Run, Vec<[Direct; 2]>) {
-    let (threads, sources): (Vec<_>, Vec<_>) = devices.iter().map(|device| connect(*device)).unzip();
+fn connect_load(device: Device) -> (JoinHandle<Ran>, Recorded) {
+    connect(device.id, move |pty| device.run(|piece| pty.write_all(piece).unwrap()).into())
+}
+
+fn record_all(lines: Vec<(JoinHandle<Ran>, Recorded)>, directory: &Path) -> (Run, Vec<Vec<Direct>>) {
+    let (threads, sources): (Vec<_>, Vec<_>) = lines.into_iter().unzip();
     let options =
         RecordOptions { directory: directory.to_owned(), run_id: "pipeline".into(), max_duration: Some(LIMIT) };
     let run = record(sources, &options, &AtomicBool::new(false), &mut Quiet).unwrap();
-    let summary = run.summary();
-    assert_eq!(summary.run.partial_reason, None);
     (run, threads.into_iter().map(|thread| thread.join().unwrap().0).collect())
 }
 
@@ -53,18 +54,34 @@ fn only_boot(run: &Run, source: usize) -> &Boot {
     boot
 }
 
-fn assert_same(run: &Run, source: usize, direct: &[Direct; 2]) {
+/// What was received whole of the metric of this name.
+fn received(boot: &Boot, phase: &PhaseRecord, name: &str) -> Option<Box<HostHistogram>> {
+    phase.histogram(boot.metric_id(name).expect("the device has named it"))
+}
+
+fn assert_same(run: &Run, source: usize, direct: &[Direct]) {
     let boot = only_boot(run, source);
-    assert_eq!(boot.phases.len(), direct.len());
-    for (phase, direct) in boot.phases.values().zip(direct) {
-        assert_eq!(phase.stats.unwrap().counts, direct.counts);
-        for (metric, direct) in direct.histograms.iter() {
-            match phase.metrics[metric].histogram() {
-                Some(received) => assert!(canonical(received) == canonical(direct), "{metric} of device {source}"),
+    assert_eq!(boot.phases().count(), direct.len());
+    for (phase, direct) in boot.phases().zip(direct) {
+        assert_eq!((&*phase.name(), phase.is_whole()), (direct.phase, true));
+        assert_eq!(phase.stats().unwrap().counts, direct.counts);
+        assert_eq!(phase.failures().cloned().unwrap_or_default(), direct.failures);
+        for (metric, _) in direct.metrics() {
+            let direct = direct.histogram(metric);
+            match received(boot, phase, metric) {
+                Some(received) => assert!(canonical(&received) == canonical(direct), "{metric} of device {source}"),
                 None => assert!(direct.is_empty(), "{metric} of device {source}"),
             }
         }
     }
+}
+
+/// What a replay of the capture makes is what the recording made.
+fn assert_replays(run: &Run, directory: &Path, direct: &[Direct]) {
+    let replayed = replay(&directory.join(CAPTURE_FILE)).unwrap();
+    assert_eq!(replayed.damage, None);
+    assert_same(&replayed.run, 0, direct);
+    assert_eq!(replayed.run.summary(), run.summary());
 }
 
 #[test]
@@ -73,17 +90,46 @@ fn what_arrives_is_what_was_recorded() {
     for line_bytes in [usize::MAX, 1] {
         let directory = tempfile::tempdir().unwrap();
         let device = Device { id: "one", boot_id: 1, seed: 7, requests: 3_000, line_bytes };
-        let (run, direct) = record_all(&[device], directory.path());
+        let (run, direct) = record_all(vec![connect_load(device)], directory.path());
+        assert_eq!(run.summary().run.partial_reason, None);
         assert_same(&run, 0, &direct[0]);
-        let [warmup, profiling] = &direct[0];
-        assert!(warmup.counts.errors > 0 && warmup.counts.cancelled > 0);
-        assert!(Metric::ALL.iter().all(|metric| !profiling.histograms[*metric].is_empty()));
-        assert_eq!(only_boot(&run, 0).skipped > 0, line_bytes == 1);
+        let [warmup, profiling] = &direct[0][..] else { panic!("there are two phases") };
+        assert!(warmup.counts.cancelled > 0 && warmup.failures.statuses.len() > 3 && warmup.failures.timed_out > 0);
+        assert!(LoadMetric::ALL.iter().all(|metric| !profiling.histogram(metric.name()).is_empty()));
+        assert_eq!(only_boot(&run, 0).skipped() > 0, line_bytes == 1);
+        assert_replays(&run, directory.path(), &direct[0]);
+    }
+}
 
-        let replayed = replay(&directory.path().join(CAPTURE_FILE)).unwrap();
-        assert_eq!(replayed.damage, None);
-        assert_same(&replayed.run, 0, &direct[0]);
-        assert_eq!(replayed.run.summary(), run.summary());
+#[test]
+fn what_a_firmware_measures_of_itself_arrives() {
+    for line_bytes in [usize::MAX, 12] {
+        let directory = tempfile::tempdir().unwrap();
+        let phases = &["boot", "self-test", "flash write"];
+        let (id, boot_id, seed) = ("self", 1, 8);
+        let device = MonitorDevice { id, boot_id, seed, phases, samples: 200, is_endless: false, line_bytes };
+        let line = connect(id, move |pty| device.run(|piece| pty.write_all(piece).is_ok()));
+        // Its line ends with the thread; until then a monitor may open another phase.
+        let stop = AtomicBool::new(false);
+        let (thread, source) = line;
+        let options = RecordOptions {
+            directory: directory.path().to_owned(),
+            run_id: "pipeline".into(),
+            max_duration: Some(LIMIT),
+        };
+        let (run, direct) = thread::scope(|scope| {
+            let recording = scope.spawn(|| record(vec![source], &options, &stop, &mut Quiet).unwrap());
+            let (direct, pty) = thread.join().unwrap();
+            // What the tty holds is read before it is gone.
+            thread::sleep(std::time::Duration::from_secs(1));
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            let run = recording.join().unwrap();
+            drop(pty);
+            (run, direct)
+        });
+        assert_eq!(run.summary().run.partial_reason, None);
+        assert_same(&run, 0, &direct);
+        assert_replays(&run, directory.path(), &direct);
     }
 }
 
@@ -92,29 +138,37 @@ fn four_devices_at_once_merge_exactly() {
     let directory = tempfile::tempdir().unwrap();
     let device = |id, seed| Device { id, boot_id: seed, seed, requests: 500 * seed, line_bytes: usize::MAX };
     let devices = [device("a", 1), device("b", 2), device("c", 3), device("d", 4)];
-    let (run, direct) = record_all(&devices, directory.path());
+    let (run, direct) = record_all(devices.map(connect_load).into(), directory.path());
     (0..).zip(&direct).for_each(|(source, direct)| assert_same(&run, source, direct));
 
     let summary = run.summary();
+    assert_eq!(summary.run.partial_reason, None);
     for (place, name) in ["warmup", "profiling"].into_iter().enumerate() {
         let parts: Vec<&Direct> = direct.iter().map(|phases| &phases[place]).collect();
-        let mut received = Aggregate::<4096, u64>::new(Timing::Concurrent);
-        // In another order than the one of the direct merge.
-        for source in [2, 0, 3, 1] {
-            let record = &only_boot(&run, source).phases[&u16::try_from(place).unwrap()];
-            received.add(&record.stats.unwrap(), |metric| record.metrics[metric].histogram().map(|whole| &**whole));
-        }
         let sum = |count: fn(&Direct) -> u64| parts.iter().map(|part| count(part)).sum::<u64>();
         let merged = summary.phases.iter().find(|phase| phase.phase == name && phase.device.is_none()).unwrap();
-        assert_eq!(merged.counts.sent, sum(|part| part.counts.sent));
-        assert_eq!(merged.counts.completed, sum(|part| part.counts.completed));
-        assert_eq!(merged.counts.errors, sum(|part| part.counts.errors));
-        assert_eq!(merged.counts.cancelled, sum(|part| part.counts.cancelled));
+        let counts = merged.counts.unwrap();
+        assert_eq!(counts.sent, sum(|part| part.counts.sent));
+        assert_eq!(counts.completed, sum(|part| part.counts.completed));
+        assert_eq!(counts.errors, sum(|part| part.counts.errors));
+        assert_eq!(counts.cancelled, sum(|part| part.counts.cancelled));
+        let failures = merged.failures.as_ref().unwrap();
+        assert_eq!(failures.timed_out, sum(|part| part.failures.timed_out));
+        assert_eq!(failures.unknown, 0);
         assert_eq!(summary.phases.iter().filter(|phase| phase.phase == name && phase.device.is_some()).count(), 4);
-        for metric in Metric::ALL {
+        for metric in LoadMetric::ALL.map(LoadMetric::name) {
             let direct = direct_merge(&parts, metric);
-            assert!(canonical(received.histogram(metric)) == canonical(&direct), "{metric} in {name}");
-            let Some(reported) = merged.metrics.get(metric.name()) else {
+            let mut merge = LatencyHistogram::<4096, u64>::new();
+            // In another order than the one of the direct merge.
+            for source in [2, 0, 3, 1] {
+                let boot = only_boot(&run, source);
+                let phase = boot.phase(u16::try_from(place).unwrap()).unwrap();
+                if let Some(part) = received(boot, phase, metric) {
+                    merge.merge(&part);
+                }
+            }
+            assert!(canonical(&merge) == canonical(&direct), "{metric} in {name}");
+            let Some(reported) = merged.metrics.get(metric) else {
                 assert!(direct.is_empty());
                 continue;
             };
@@ -132,35 +186,6 @@ fn four_devices_at_once_merge_exactly() {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "the report's own rounding")]
-fn millis(nanos: u64) -> f64 {
-    nanos as f64 / 1e6
-}
-
-/// Between two runs a device has no plan, and says so; the run that it told of had one.
-#[test]
-fn a_device_that_waits_for_its_next_plan_has_run_the_last() {
-    let device = Device { id: "waits", boot_id: 9, seed: 1, requests: 10, line_bytes: usize::MAX };
-    let mut session = Session::new();
-    session.feed(&device.bytes(), |_| ());
-    let told = session.info().unwrap().clone();
-    assert_ne!(told.plan_hash, 0);
-    let hello = Hello {
-        device_id: "waits",
-        boot_id: 9,
-        firmware: "scripted",
-        firmware_version: "1.0",
-        clock_hz: 1_000_000_000,
-        plan_hash: 0,
-        phases: 0,
-        capacity: 512,
-        counter_bits: 32,
-        metrics: Metric::ALL.into_iter().map(Metric::name).collect(),
-        skipped: 0,
-    };
-    let (uptime, frame) = (Nanos::from_secs(1_000_000), Frame::Hello(hello));
-    let mut bytes = [0; MAX_ENCODED];
-    let length = encode(&Envelope { version: VERSION, sequence: 1_000_000, uptime, frame }, &mut bytes).unwrap();
-    session.feed(&bytes[..length], |_| ());
-    assert_eq!(session.boots().len(), 1);
-    assert_eq!(session.info(), Some(&told));
+fn millis(nanos: u64) -> Number {
+    Number::Millis(nanos as f64 / 1e6)
 }

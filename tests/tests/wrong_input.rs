@@ -5,8 +5,8 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use phasemeter::capture::{CaptureError, CaptureWriter, EndKind, EndReason};
+use phasemeter::replay::replay;
 use phasemeter::report::Summary;
-use phasemeter::run::replay;
 use phasemeter_tests::{Device, Exited, assert_follows_schema, frames, run};
 
 /// The one line that tells what is wrong.

@@ -82,16 +82,31 @@ impl<'a> CountReader<'a> {
     }
 
     /// The next count, or `None` when the bytes are cut short or broken.
+    #[inline]
     pub(crate) fn next_count(&mut self) -> Option<u64> {
         if let Some(left) = self.run.checked_sub(1) {
             self.run = left;
         } else {
-            match read_varint(&mut self.bytes)? {
-                0 => self.run = read_varint(&mut self.bytes)?,
+            match self.read_token()? {
+                0 => self.run = self.read_token()?,
                 token => self.previous = self.previous.wrapping_add(unzigzag(token).cast_unsigned()),
             }
         }
         Some(self.previous)
+    }
+
+    /// [`read_varint`], quicker where the number has one byte, as most have.
+    #[inline]
+    fn read_token(&mut self) -> Option<u64> {
+        if let [byte @ 0..0x80, rest @ ..] = self.bytes {
+            self.bytes = rest;
+            return Some(u64::from(*byte));
+        }
+        // A copy, so that the reader itself can stay in registers.
+        let mut bytes = self.bytes;
+        let token = read_varint(&mut bytes)?;
+        self.bytes = bytes;
+        Some(token)
     }
 
     /// The bytes after the counts, or `None` when a run promised more counts than were taken.

@@ -116,6 +116,6 @@ impl<C: Counter> HistogramView<C> {
         if (self.lo, self.len) != (lo, len) {
             return Err(DecodeError::NotCanonical);
         }
-        Ok(self.check()?)
+        Ok(self.settle(&totals)?)
     }
 }

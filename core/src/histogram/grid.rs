@@ -5,7 +5,7 @@
 //! bucket, so there is never a second boundary in one. Comparing with a boundary rounded *down* is exact, because a value
 //! is an integer at the mantissa's precision: it is above the boundary exactly when it is above its floor.
 
-use super::table::{BOUNDARIES, GUESSES};
+use super::table;
 
 /// The finest scale: 256 buckets per octave, 0.136 % relative error.
 pub const MAX_SCALE: i8 = 8;
@@ -17,15 +17,39 @@ pub(super) const MAX_SHIFT: u8 = 12;
 /// Boundaries of the finest scale below one second in its octave `[2^29, 2^30)` ns.
 const BELOW_ONE_SECOND: i32 = 229;
 
-/// Index of `value` at the finest scale, from −7654 for 1 to 8730 for `u64::MAX`. Zero has no bucket: its result means nothing.
+/// Both tables at one address, which is looked up once.
+struct Tables {
+    /// Mantissas whose leading one, which all of them have, is moved to the end.
+    boundaries: [u64; 256],
+    guesses: [u8; 512],
+}
+
+static TABLES: Tables = Tables { boundaries: rotated(table::BOUNDARIES), guesses: table::GUESSES };
+
+const fn rotated(mut mantissas: [u64; 256]) -> [u64; 256] {
+    let mut next = 0;
+    while next < mantissas.len() {
+        mantissas[next] = mantissas[next].rotate_left(1);
+        next += 1;
+    }
+    mantissas
+}
+
+/// Index of `value` at the finest scale, from −7654 for 1 to 8730 for `u64::MAX`. Zero has no bucket: its index lies above
+/// all others, however often the resolution is halved.
 #[inline]
 pub(super) fn index(value: u64) -> i32 {
-    // The `| 1` spares processors without a defined result for zero a branch.
-    let zeros = (value | 1).leading_zeros();
-    let mantissa = value << zeros;
-    let guess = GUESSES[(mantissa >> 54) as usize & 511];
-    let above = mantissa > BOUNDARIES[usize::from(guess)];
-    let octave = 34 - zeros.cast_signed();
+    // Zero is not ruled out here: on x86-64 the result for it is set beforehand, which spares the search for the leading
+    // one a wait for the register's old value.
+    let zeros = value.leading_zeros();
+    let log2 = zeros ^ 63;
+    // One rotation where registers have 64 bits; elsewhere shifts are cheaper. They differ in the last bit, which makes
+    // no difference beside a boundary, whose last bit is one.
+    let mantissa =
+        if cfg!(target_pointer_width = "64") { value.rotate_right(log2) } else { value.wrapping_shl(zeros) << 1 };
+    let guess = TABLES.guesses[(mantissa >> 55) as usize];
+    let above = mantissa > TABLES.boundaries[usize::from(guess)];
+    let octave = log2.cast_signed() - 29;
     (octave << 8) + i32::from(guess) + i32::from(above) - (BELOW_ONE_SECOND + 1)
 }
 
@@ -41,7 +65,7 @@ pub(super) fn bounds(shift: u8, index: i32) -> (u64, u64) {
 fn floor(shift: u8, index: i64) -> u64 {
     let position = (index << shift) + i64::from(BELOW_ONE_SECOND);
     let octave = position >> 8;
-    let mantissa = BOUNDARIES[(position.cast_unsigned() & 255) as usize];
+    let mantissa = TABLES.boundaries[(position.cast_unsigned() & 255) as usize].rotate_right(1);
     match u32::try_from(34 - octave) {
         Ok(zeros) => mantissa.checked_shr(zeros).unwrap_or(0),
         Err(_) => u64::MAX,

@@ -41,13 +41,13 @@
 //!
 //! | N with `u32` counters | bytes | octaves at ≤ 1.09 % | at ≤ 0.55 % |
 //! |----------------------:|------:|--------------------:|------------:|
-//! |                    64 |   352 |                   2 |           1 |
-//! |                   128 |   608 |                   4 |           2 |
-//! |                   256 | 1,120 |                   8 |           4 |
-//! |                   512 | 2,144 |                  16 |           8 |
-//! |                  1024 | 4,192 |                  32 |          16 |
-//! |                  2048 | 8,288 |                  64 |          32 |
-//! |                  4096 | 16,480 |                 64 |          64 |
+//! |                    64 |   336 |                   2 |           1 |
+//! |                   128 |   592 |                   4 |           2 |
+//! |                   256 | 1,104 |                   8 |           4 |
+//! |                   512 | 2,128 |                  16 |           8 |
+//! |                  1024 | 4,176 |                  32 |          16 |
+//! |                  2048 | 8,272 |                  64 |          32 |
+//! |                  4096 | 16,464 |                 64 |          64 |
 //!
 //! # Why the bound holds
 //!
@@ -69,8 +69,8 @@
 //! # Costs
 //!
 //! Recording takes two table look-ups (2.5 KiB of constants), a few compares and the additions: nothing is divided, no
-//! loop runs, and a value between the extremes so far calls nothing. A zero or a new extreme takes a few times as
-//! many instructions. Halving the resolution passes over the used buckets once, by however many steps, and turns the
+//! loop runs, and a value between the extremes so far calls nothing. A new extreme in a used bucket takes half as many
+//! instructions again, a zero or the first value of an outer bucket a few times as many. Halving the resolution passes over the used buckets once, by however many steps, and turns the
 //! storage around: the worst single record takes about 30 instructions per bucket of the capacity, and there are at most
 //! twelve such in a histogram's life. Merging and quantiles pass over the buckets. `cargo xtask insns` and
 //! `cargo xtask bench` print the numbers.
@@ -120,14 +120,16 @@ pub use totals::{Saturation, Totals, UnknownSaturation};
 pub struct Histogram<B: ?Sized> {
     count: u64,
     zero: u64,
-    /// Both 0 when empty.
-    min: u64,
-    max: u64,
-    sum: u128,
+    /// Recording one of the `span` values from `least` on changes no extreme and makes none exact.
+    ///
+    /// Zero is none of them. Where zeros were recorded and the least other value is not known, `least` is the first of
+    /// its bucket. Both are 0 when no bucket is used.
+    least: u64,
+    span: u64,
+    /// The sum in two halves, as recording seldom touches the upper one.
+    sum_low: u64,
+    sum_high: u64,
     sum_of_squares: u128,
-    /// So many values from this one on need nothing of [`record`](Self::record) but counting: see `set_quick_range`.
-    quick_min: u64,
-    quick_len: u64,
     /// The first used bucket, and the number of buckets up to the last used one; both 0 when none is.
     lo: i32,
     len: u32,
@@ -160,12 +162,11 @@ impl<C: Counter, const N: usize> LatencyHistogram<N, C> {
         Self {
             count: 0,
             zero: 0,
-            min: 0,
-            max: 0,
-            sum: 0,
+            least: 0,
+            span: 0,
+            sum_low: 0,
+            sum_high: 0,
             sum_of_squares: 0,
-            quick_min: 0,
-            quick_len: 0,
             lo: 0,
             len: 0,
             shift: 0,
@@ -224,14 +225,14 @@ impl<B: ?Sized> Histogram<B> {
     ///
     /// It is exact, unless this is an interval from [`since`](Histogram::since): see [`min_is_exact`](Self::min_is_exact).
     pub const fn min(&self) -> Option<u64> {
-        if self.is_empty() { None } else { Some(self.min) }
+        if self.is_empty() { None } else { Some(self.lowest()) }
     }
 
     /// The largest value in nanoseconds.
     ///
     /// It is exact, unless this is an interval from [`since`](Histogram::since): see [`max_is_exact`](Self::max_is_exact).
     pub const fn max(&self) -> Option<u64> {
-        if self.is_empty() { None } else { Some(self.max) }
+        if self.is_empty() { None } else { Some(self.highest()) }
     }
 
     /// Whether [`min`](Self::min) was itself recorded; if not, it is a lower bound in the smallest value's bucket.
@@ -246,7 +247,12 @@ impl<B: ?Sized> Histogram<B> {
 
     /// The sum of the values in nanoseconds.
     pub const fn sum(&self) -> u128 {
-        self.sum
+        (self.sum_high as u128) << 64 | self.sum_low as u128
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "these are the halves")]
+    const fn set_sum(&mut self, sum: u128) {
+        (self.sum_high, self.sum_low) = ((sum >> 64) as u64, sum as u64);
     }
 
     /// The sum of the squared values in square nanoseconds.
@@ -264,7 +270,7 @@ impl<B: ?Sized> Histogram<B> {
         if self.saturation.count() || self.saturation.sum() {
             return None;
         }
-        moments::mean(self.count, self.sum)
+        moments::mean(self.count, self.sum())
     }
 
     /// The standard deviation of the population in nanoseconds, computed exactly and rounded to the nearest integer;
@@ -273,7 +279,7 @@ impl<B: ?Sized> Histogram<B> {
         if self.saturation.count() || self.saturation.sum() || self.saturation.sum_of_squares() {
             return None;
         }
-        moments::Variance::of(self.count, self.sum, self.sum_of_squares).map(moments::Variance::sqrt)
+        moments::Variance::of(self.count, self.sum(), self.sum_of_squares).map(moments::Variance::sqrt)
     }
 
     /// Largest relative error of a quantile, in parts per million; see [`relative_error_ppm`].
@@ -287,14 +293,24 @@ impl<B: ?Sized> Histogram<B> {
             scale: self.scale(),
             count: self.count,
             zero: self.zero,
-            min: self.min,
-            max: self.max,
+            min: self.lowest(),
+            max: self.highest(),
             min_exact: !self.min_inexact,
             max_exact: !self.max_inexact,
-            sum: self.sum,
+            sum: self.sum(),
             sum_of_squares: self.sum_of_squares,
             saturation: self.saturation,
         }
+    }
+
+    /// The minimum; 0 when empty.
+    const fn lowest(&self) -> u64 {
+        if self.zero > 0 { 0 } else { self.least.wrapping_sub(self.min_inexact as u64) }
+    }
+
+    /// The maximum; 0 when empty.
+    const fn highest(&self) -> u64 {
+        self.least.wrapping_add(self.span.saturating_sub(!self.max_inexact as u64))
     }
 
     /// Whether a bucket lies between the first and the last used one.

@@ -63,25 +63,20 @@ impl<C: Counter, const N: usize> LatencyHistogram<N, C> {
         for (index, count) in buckets {
             histogram.put(index, count)?;
         }
-        histogram.check()?;
+        histogram.settle(totals)?;
         Ok(histogram)
     }
 }
 
 impl<B: ?Sized> Histogram<B> {
-    /// Sets everything but the buckets.
+    /// Sets everything but the buckets and the extremes.
     pub(super) fn set_totals(&mut self, totals: &Totals) -> Result<(), PartsError> {
         self.shift = grid::shift_of(totals.scale).ok_or(PartsError::Scale(totals.scale))?;
         self.count = totals.count;
         self.zero = totals.zero;
-        self.min = totals.min;
-        self.max = totals.max;
-        self.min_inexact = !totals.min_exact;
-        self.max_inexact = !totals.max_exact;
-        self.sum = totals.sum;
+        self.set_sum(totals.sum);
         self.sum_of_squares = totals.sum_of_squares;
         self.saturation = totals.saturation;
-        self.forget_quick_range();
         Ok(())
     }
 
@@ -89,6 +84,7 @@ impl<B: ?Sized> Histogram<B> {
         // The default totals have a scale that exists.
         let _ = self.set_totals(&Totals::default());
         (self.lo, self.len) = (0, 0);
+        self.set_extremes((0, true), (0, true));
     }
 }
 
@@ -116,18 +112,25 @@ impl<C: Counter> HistogramView<C> {
         Ok(())
     }
 
+    /// Sets the extremes of a histogram whose totals and buckets are set, if all can be those of one set of values.
+    pub(super) fn settle(&mut self, totals: &Totals) -> Result<(), PartsError> {
+        self.check(totals)?;
+        self.set_extremes((totals.min, totals.min_exact), (totals.max, totals.max_exact));
+        Ok(())
+    }
+
     /// Whether totals and buckets can be those of one set of values.
-    pub(super) fn check(&self) -> Result<(), PartsError> {
+    pub(super) fn check(&self, totals: &Totals) -> Result<(), PartsError> {
         if self.len == 0 && self.shift != 0 {
             return Err(PartsError::Scale(self.scale()));
         }
         if !self.counts_agree() {
             return Err(PartsError::Count);
         }
-        if !self.extremes_agree() {
+        if !self.extremes_agree(totals) {
             return Err(PartsError::Extremes);
         }
-        if !self.sums_agree() {
+        if !self.sums_agree(totals) {
             return Err(PartsError::Sums);
         }
         Ok(())
@@ -146,20 +149,18 @@ impl<C: Counter> HistogramView<C> {
         }
     }
 
-    fn extremes_agree(&self) -> bool {
+    fn extremes_agree(&self, totals: &Totals) -> bool {
+        let Totals { min, max, min_exact, max_exact, .. } = *totals;
         let Some((lo, hi)) = self.window() else {
-            return self.min == 0 && self.max == 0 && self.min_is_exact() && self.max_is_exact();
+            return min == 0 && max == 0 && min_exact && max_exact;
         };
         let min_fits = if self.zero > 0 {
-            self.min == 0 && self.min_is_exact()
+            min == 0 && min_exact
         } else {
             // A bound with no room above it would be exact.
-            self.bucket_has(lo, self.min) && (self.min_is_exact() || self.min < self.max)
+            self.bucket_has(lo, min) && (min_exact || min < max)
         };
-        min_fits
-            && self.bucket_has(hi, self.max)
-            && self.min <= self.max
-            && (self.max_is_exact() || self.min < self.max)
+        min_fits && self.bucket_has(hi, max) && min <= max && (max_exact || min < max)
     }
 
     fn bucket_has(&self, index: i32, value: u64) -> bool {
@@ -167,9 +168,9 @@ impl<C: Counter> HistogramView<C> {
         (lower..=upper).contains(&value)
     }
 
-    fn sums_agree(&self) -> bool {
-        let (min, max) = (u128::from(self.min), u128::from(self.max));
-        let (count, sum, squares) = (u128::from(self.count), self.sum, self.sum_of_squares);
+    fn sums_agree(&self, totals: &Totals) -> bool {
+        let (min, max) = (u128::from(totals.min), u128::from(totals.max));
+        let (count, sum, squares) = (u128::from(self.count), self.sum(), self.sum_of_squares);
         let sum_fits = if self.saturation.sum() {
             self.saturation.count() && sum == u128::MAX
         } else {

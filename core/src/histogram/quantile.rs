@@ -27,10 +27,7 @@ impl<C: Counter> HistogramView<C> {
         }
         let missing = self.missing();
         let mut walk = Walk::new(self);
-        Some(percentiles.map(|percentile| match missing {
-            Some(missing) => self.at_rank(percentile.rank(self.count), missing, &mut walk),
-            None => Quantile::between(self.min, self.max),
-        }))
+        Some(percentiles.map(|percentile| self.at_rank(percentile.rank(self.count), missing, &mut walk)))
     }
 
     /// Whether there are enough values for a percentile to be more than a repetition of the maximum.
@@ -52,20 +49,24 @@ impl<C: Counter> HistogramView<C> {
         })
     }
 
+    /// The value of a rank, when so many values are in no bucket.
     #[inline(never)]
-    fn at_rank<'a>(&'a self, rank: u64, missing: u64, walk: &mut Walk<'a, C>) -> Quantile {
-        if rank == self.count && self.max_is_exact() {
-            return Quantile::exactly(self.max);
-        }
-        if rank == 1 && self.min_is_exact() {
-            return Quantile::exactly(self.min);
-        }
-        let (mut lower, upper) = walk.seek(rank);
-        if missing > 0 {
-            // They may all lie below this rank, or all above it.
-            (lower, _) = walk.seek(rank.saturating_sub(missing));
-        }
-        Quantile::between(lower.max(self.min), upper.min(self.max))
+    fn at_rank<'a>(&'a self, rank: u64, missing: Option<u64>, walk: &mut Walk<'a, C>) -> Quantile {
+        let (lowest, highest) = (self.lowest(), self.highest());
+        let (lower, upper) = match missing {
+            None => (lowest, highest),
+            Some(_) if rank == self.count && self.max_is_exact() => return Quantile::exactly(highest),
+            Some(_) if rank == 1 && self.min_is_exact() => return Quantile::exactly(lowest),
+            Some(missing) => {
+                let (mut lower, upper) = walk.seek(rank);
+                if missing > 0 {
+                    // They may all lie below this rank, or all above it.
+                    (lower, _) = walk.seek(rank.saturating_sub(missing));
+                }
+                (lower.max(lowest), upper.min(highest))
+            }
+        };
+        Quantile::between(lower, upper)
     }
 
     /// How many values are in no bucket because its counter was full; `None` when their number is unknown.

@@ -30,52 +30,72 @@ impl<C: Counter> HistogramView<C> {
         }
     }
 
-    /// Counts a value and tells what changed. Nothing is written before all is known to fit.
+    /// Counts a value and tells what changed.
     #[inline]
     pub(crate) fn record_slot(&mut self, value: u64) -> Touched {
-        if value.wrapping_sub(self.quick_min) >= self.quick_len {
-            return self.add(value, 1);
-        }
-        let slot = self.slot(grid::index(value) >> self.shift);
-        if let Some(squares) = self.sum_of_squares.checked_add(square(value))
-            && let Some(bucket) = self.slots.get_mut(slot)
-            && let Some(more) = bucket.successor()
+        let index = grid::index(value) >> self.shift;
+        if !self.is_beyond(value)
+            && let Some(slot) = self.count_one(value, index)
         {
-            self.sum_of_squares = squares;
-            self.sum = self.sum.wrapping_add(u128::from(value));
-            self.count = self.count.wrapping_add(1);
-            *bucket = more;
             return Touched::Slot(slot);
+        }
+        self.record_beyond(value, index)
+    }
+
+    /// Counts a value that is beyond the extremes, or for which something has no room.
+    ///
+    /// It is no part of [`record_slot`](Self::record_slot), which is to be small enough to become part of a caller's loop.
+    #[inline(never)]
+    fn record_beyond(&mut self, value: u64, index: i32) -> Touched {
+        // Zero is in no window.
+        if self.in_window(index) && self.is_beyond(value) {
+            self.extend_to(value);
+            if let Some(slot) = self.count_one(value, index) {
+                return Touched::Slot(slot);
+            }
         }
         self.add(value, 1)
     }
 
-    /// The general way: zeros, new extremes, and whatever saturates.
+    /// Counts a value of the window, if the count, the lower half of the sum, and the bucket have room for it.
+    #[inline]
+    fn count_one(&mut self, value: u64, index: i32) -> Option<usize> {
+        let slot = self.slot(index);
+        let bucket = self.slots.get_mut(slot)?;
+        let more = bucket.successor()?;
+        let count = self.count.checked_add(1)?;
+        let sum = self.sum_low.checked_add(value)?;
+        (*bucket, self.count, self.sum_low) = (more, count, sum);
+        self.add_squares(square(value));
+        Some(slot)
+    }
+
+    /// The general way: zeros, values beyond the window, and whatever saturates.
     #[inline(never)]
     fn add(&mut self, value: u64, times: u64) -> Touched {
-        let touched = if value == 0 {
-            Touched::Zero
-        } else {
-            let index = grid::index(value);
-            let rescaled = !self.in_window(index >> self.shift) && self.cover(0, index, index);
-            let slot = self.slot(index >> self.shift);
-            self.add_at(slot, times);
-            if rescaled { Touched::Rescaled } else { Touched::Slot(slot) }
-        };
-        let squares = square(value).checked_mul(u128::from(times));
-        let mut saturation = Saturation::NONE;
-        saturation.set(Saturation::SUM_OF_SQUARES, squares.is_none());
-        self.add_totals(&Totals {
-            count: times,
-            zero: if value == 0 { times } else { 0 },
-            min: value,
-            max: value,
-            sum: u128::from(value) * u128::from(times),
-            sum_of_squares: squares.unwrap_or(u128::MAX),
-            saturation,
-            ..Totals::default()
-        });
-        touched
+        self.add_sums(times, u128::from(value) * u128::from(times));
+        match square(value).checked_mul(u128::from(times)) {
+            Some(squares) => self.add_squares(squares),
+            None => self.fill_squares(),
+        }
+        if value == 0 {
+            self.min_inexact = false;
+            // Zeros are no more than values, so the flag for the count covers them.
+            self.zero = self.zero.saturating_add(times);
+            return Touched::Zero;
+        }
+        if self.len == 0 {
+            (self.least, self.span) = (value, 1);
+        } else if self.is_beyond(value) {
+            self.extend_to(value);
+        }
+        let (index, shift) = (grid::index(value), self.shift);
+        if !self.in_window(index >> shift) {
+            self.cover(0, index, index);
+        }
+        let slot = self.slot(index >> self.shift);
+        self.add_at(slot, times);
+        if self.shift == shift { Touched::Slot(slot) } else { Touched::Rescaled }
     }
 
     pub(super) fn add_at(&mut self, slot: usize, times: u64) {
@@ -87,9 +107,7 @@ impl<C: Counter> HistogramView<C> {
     }
 
     /// Widens the window to buckets `lo..=hi` after `shift` halvings, halving the resolution until all fit.
-    ///
-    /// Returns whether buckets moved.
-    pub(super) fn cover(&mut self, shift: u8, lo: i32, hi: i32) -> bool {
+    pub(super) fn cover(&mut self, shift: u8, lo: i32, hi: i32) {
         let own = self.window();
         let mut to = self.shift.max(shift);
         let (lo, hi) = loop {
@@ -99,29 +117,30 @@ impl<C: Counter> HistogramView<C> {
                 last = last.max(hi >> (to - self.shift));
             }
             // At the coarsest scale, all that exists fits the smallest capacity.
-            if last.abs_diff(first) as usize <= self.mask() || to >= grid::MAX_SHIFT {
+            if last.wrapping_sub(first).cast_unsigned() as usize <= self.mask() || to >= grid::MAX_SHIFT {
                 break (first, last);
             }
             to += 1;
         };
-        let rescaled = own.is_some() && to != self.shift;
-        if rescaled {
+        if own.is_some() && to != self.shift {
             self.fold(to - self.shift);
         }
-        (self.shift, self.lo, self.len) = (to, lo, hi.abs_diff(lo) + 1);
-        rescaled
+        (self.shift, self.lo, self.len) = (to, lo, hi.wrapping_sub(lo).cast_unsigned() + 1);
     }
 
     /// Adds up groups of `2^halvings` buckets, in place.
+    #[inline(never)]
     fn fold(&mut self, halvings: u8) {
         let (lo, len) = (self.lo, self.len);
         let (old, new) = (self.slot(lo), self.slot(lo >> halvings));
         // With the window at the start of the storage no group lies beyond its first member.
         rotate_left(&mut self.slots, old);
-        for (offset, index) in (0..len as usize).zip(lo..) {
-            let group = (index >> halvings).abs_diff(lo >> halvings) as usize;
-            let count = self.slots.get_mut(offset).map_or(C::ZERO, |slot| core::mem::replace(slot, C::ZERO));
-            self.add_at(group, count.get());
+        // So many buckets of the first group lie before the window.
+        let before = lo.cast_unsigned() & !(u32::MAX << halvings);
+        for offset in 0..len {
+            let group = (before + offset) >> halvings;
+            let count = self.slots.get_mut(offset as usize).map_or(C::ZERO, |slot| core::mem::replace(slot, C::ZERO));
+            self.add_at(group as usize, count.get());
         }
         let back = self.capacity() - new;
         rotate_left(&mut self.slots, back);
@@ -136,58 +155,74 @@ impl<B: ?Sized> Histogram<B> {
         }
         // Of two equal extremes, one that was recorded wins over one that is a bound.
         let min = (other.min, !other.min_exact);
-        let max = (other.max, other.max_exact);
-        (self.min, self.min_inexact) = if self.is_empty() { min } else { min.min((self.min, self.min_inexact)) };
-        let (max, max_exact) = max.max((self.max, !self.max_inexact));
-        (self.max, self.max_inexact) = (max, !max_exact);
-        self.add_sums(other.count, other.sum, other.sum_of_squares);
+        let (min, min_inexact) = if self.is_empty() { min } else { min.min((self.lowest(), self.min_inexact)) };
+        let max = (other.max, other.max_exact).max((self.highest(), !self.max_inexact));
         // Zeros are no more than values, so the flag for the count covers them.
         self.zero = self.zero.saturating_add(other.zero);
+        self.set_extremes((min, !min_inexact), max);
+        self.add_sums(other.count, other.sum);
+        self.add_squares(other.sum_of_squares);
         self.saturation.set(other.saturation, true);
-        self.set_quick_range();
     }
 
-    /// Finds the values that need not take the general way: not zero, in the window, and no news for the extremes.
-    ///
-    /// More values and coarser buckets leave them what they are.
-    fn set_quick_range(&mut self) {
-        self.forget_quick_range();
-        // One by one, the rest of the count lasts for centuries: only the general way looks for its end.
-        if let Some((lo, _)) = self.window()
-            && self.count <= u64::MAX / 2
-        {
-            let min = if self.zero > 0 { grid::bounds(self.shift, lo).0 } else { self.min };
-            // A bound becomes exact when it is recorded itself, which is news.
-            self.quick_min = min.saturating_add(u64::from(self.min_inexact));
-            let max = self.max.saturating_sub(u64::from(self.max_inexact));
-            self.quick_len = max.checked_sub(self.quick_min).map_or(0, |more| more.saturating_add(1));
+    /// Sets minimum and maximum, and whether they are exact, when zeros and window are as they will be.
+    pub(super) fn set_extremes(&mut self, (min, min_exact): (u64, bool), (max, max_exact): (u64, bool)) {
+        (self.min_inexact, self.max_inexact) = (!min_exact, !max_exact);
+        // The least value beside zeros is not known here, but it is in the first bucket.
+        let least = if self.zero > 0 && self.len > 0 { grid::bounds(self.shift, self.lo).0 } else { min };
+        self.least = least.wrapping_add(u64::from(!min_exact));
+        let end = max.wrapping_add(u64::from(max_exact));
+        self.span = if self.len > 0 { end.wrapping_sub(self.least) } else { 0 };
+    }
+
+    /// Whether recording a value would change an extreme or make it exact. Zero is always taken for such a value.
+    #[inline]
+    fn is_beyond(&self, value: u64) -> bool {
+        value.wrapping_sub(self.least) >= self.span
+    }
+
+    /// Extends the extremes to a value that [is beyond](Self::is_beyond) them, and not zero.
+    #[inline]
+    fn extend_to(&mut self, value: u64) {
+        if value < self.least {
+            self.span = self.span.wrapping_add(self.least.wrapping_sub(value));
+            (self.least, self.min_inexact) = (value, false);
+        } else {
+            self.span = value.wrapping_sub(self.least).wrapping_add(1);
+            self.max_inexact = false;
         }
     }
 
-    /// No value is quick to record: right at any time, and the next one finds out which are.
-    pub(super) fn forget_quick_range(&mut self) {
-        self.quick_len = 0;
-    }
-
-    fn add_sums(&mut self, count: u64, sum: u128, squares: u128) {
+    fn add_sums(&mut self, count: u64, sum: u128) {
         let (counts, over) = self.count.overflowing_add(count);
-        let (sums, sum_over) = self.sum.overflowing_add(sum);
-        (self.count, self.sum) = (counts, sums);
+        let (sums, sum_over) = self.sum().overflowing_add(sum);
+        self.count = counts;
+        self.set_sum(sums);
         if over {
             self.count = u64::MAX;
             self.saturation.set(Saturation::COUNT, true);
             // Fewer than 2^64 values never add up to 2^128, and a full count is over at every addition.
             if sum_over {
-                self.sum = u128::MAX;
+                self.set_sum(u128::MAX);
                 self.saturation.set(Saturation::SUM, true);
             }
         }
+    }
+
+    #[inline]
+    fn add_squares(&mut self, squares: u128) {
         let (squares, over) = self.sum_of_squares.overflowing_add(squares);
         self.sum_of_squares = squares;
         if over {
-            self.sum_of_squares = u128::MAX;
-            self.saturation.set(Saturation::SUM_OF_SQUARES, true);
+            self.fill_squares();
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn fill_squares(&mut self) {
+        self.sum_of_squares = u128::MAX;
+        self.saturation.set(Saturation::SUM_OF_SQUARES, true);
     }
 }
 

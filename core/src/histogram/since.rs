@@ -57,7 +57,7 @@ impl<C: Counter> HistogramView<C> {
         }
         self.subtract_buckets(earlier).ok_or(SinceError::NotEarlier)?;
         self.subtract_totals(earlier).ok_or(SinceError::NotEarlier)?;
-        self.check().map_err(|_| SinceError::NotEarlier)
+        self.check(&self.totals()).map_err(|_| SinceError::NotEarlier)
     }
 
     fn subtract_buckets(&mut self, earlier: &Self) -> Option<()> {
@@ -71,21 +71,22 @@ impl<C: Counter> HistogramView<C> {
     }
 
     fn subtract_totals(&mut self, earlier: &Self) -> Option<()> {
-        let (whole_min, whole_max) = ((self.min, self.min_inexact), (self.max, !self.max_inexact));
-        let (earlier_min, earlier_max) = ((earlier.min, earlier.min_inexact), (earlier.max, !earlier.max_inexact));
+        let (lowest, highest) = (self.lowest(), self.highest());
+        let (whole_min, whole_max) = ((lowest, self.min_inexact), (highest, !self.max_inexact));
+        let earlier_min = (earlier.lowest(), earlier.min_inexact);
+        let earlier_max = (earlier.highest(), !earlier.max_inexact);
         if whole_min > earlier_min || whole_max < earlier_max {
             return None;
         }
         self.trim();
-        self.forget_quick_range();
         self.count = self.count.checked_sub(earlier.count)?;
         self.zero = self.zero.checked_sub(earlier.zero)?;
-        self.sum = self.sum.checked_sub(earlier.sum)?;
+        self.set_sum(self.sum().checked_sub(earlier.sum())?);
         self.subtract_squares(earlier)?;
-        let (lower, upper) = self.extremes();
-        (self.min, self.min_inexact) = if whole_min < earlier_min { whole_min } else { (lower.0, !lower.1) };
-        let (max, max_exact) = if whole_max > earlier_max { whole_max } else { upper };
-        (self.max, self.max_inexact) = (max, !max_exact);
+        let (min, max) = self.extremes_within(lowest, highest);
+        let min = if whole_min < earlier_min { (lowest, !self.min_inexact) } else { min };
+        let max = if whole_max > earlier_max { whole_max } else { max };
+        self.set_extremes(min, max);
         Some(())
     }
 
@@ -99,15 +100,15 @@ impl<C: Counter> HistogramView<C> {
         Some(())
     }
 
-    /// What the buckets tell of the smallest and of the largest value, and whether that is exact.
-    fn extremes(&self) -> ((u64, bool), (u64, bool)) {
+    /// What buckets and zeros tell of the smallest and of the largest value, and whether that is exact: all values lie
+    /// between the extremes of the whole.
+    fn extremes_within(&self, lowest: u64, highest: u64) -> ((u64, bool), (u64, bool)) {
         let Some((lo, hi)) = self.window() else {
             return ((0, true), (0, true));
         };
-        // All of the interval lies between the extremes of the whole.
         let within = |index| {
             let (lower, upper) = grid::bounds(self.shift, index);
-            (lower.max(self.min), upper.min(self.max))
+            (lower.max(lowest), upper.min(highest))
         };
         let ((first, first_end), (last_start, last)) = (within(lo), within(hi));
         let min = if self.zero > 0 { (0, true) } else { (first, first == first_end) };

@@ -65,7 +65,7 @@ fn merged<C: Counter, const N: usize>(
 
 /// The laws that a histogram of any history keeps.
 fn assert_sound<C: Counter, const N: usize>(histogram: &LatencyHistogram<N, C>) {
-    histogram.check().unwrap();
+    histogram.check(&histogram.totals()).unwrap();
     let encoded = bytes(histogram);
     let decoded = LatencyHistogram::<N, C>::decode(&encoded).unwrap();
     assert_eq!(&decoded, histogram);
@@ -76,24 +76,24 @@ fn assert_sound<C: Counter, const N: usize>(histogram: &LatencyHistogram<N, C>) 
     // Outside the window, storage is empty: growing it later finds no old counts.
     let stored: u64 = histogram.slots.iter().fold(0, |sum, slot| sum.saturating_add(slot.get()));
     assert_eq!(stored, histogram.counts().fold(0, u64::saturating_add));
-    assert_quick_range_is_sound(histogram);
+    assert_span_is_sound(histogram);
 }
 
-/// The first and the last value that goes the short way.
-fn quick_range<C: Counter, const N: usize>(histogram: &LatencyHistogram<N, C>) -> Option<(u64, u64)> {
-    let further = histogram.quick_len.checked_sub(1)?;
-    Some((histogram.quick_min, histogram.quick_min.checked_add(further).unwrap()))
+/// The first and the last value that is no news of the extremes.
+fn span<C: Counter, const N: usize>(histogram: &LatencyHistogram<N, C>) -> Option<(u64, u64)> {
+    let further = histogram.span.checked_sub(1)?;
+    Some((histogram.least, histogram.least.checked_add(further).unwrap()))
 }
 
-/// What goes the short way must be in the window, leave the extremes and their exactness, and not overflow the count.
-fn assert_quick_range_is_sound<C: Counter, const N: usize>(histogram: &LatencyHistogram<N, C>) {
-    let Some((min, max)) = quick_range(histogram) else { return };
-    assert!(min > 0 && histogram.count() <= u64::MAX / 2);
-    assert!(histogram.min() <= Some(min) && histogram.max() >= Some(max));
-    for end in [min, max] {
+/// What is no news must be in the window, and leave the extremes and their exactness.
+fn assert_span_is_sound<C: Counter, const N: usize>(histogram: &LatencyHistogram<N, C>) {
+    let Some((least, greatest)) = span(histogram) else { return };
+    assert!(least > 0);
+    assert!(histogram.min() <= Some(least) && histogram.max() >= Some(greatest));
+    for end in [least, greatest] {
         assert!(histogram.in_window(grid::index(end) >> histogram.shift));
-        assert!(histogram.min_is_exact() || end != histogram.min);
-        assert!(histogram.max_is_exact() || end != histogram.max);
+        assert!(histogram.min_is_exact() || Some(end) != histogram.min());
+        assert!(histogram.max_is_exact() || Some(end) != histogram.max());
     }
 }
 
@@ -185,6 +185,24 @@ proptest! {
     }
 
     #[test]
+    fn the_short_way_leads_where_the_general_way_does(base in values(), values in values()) {
+        let (mut short, mut general) = (small(&base), small(&base));
+        for value in values {
+            let scale = short.scale();
+            let touched = short.record_slot(value);
+            let slot = short.slot(grid::index(value) >> short.shift);
+            prop_assert_eq!(touched, match value {
+                0 => Touched::Zero,
+                _ if short.scale() == scale => Touched::Slot(slot),
+                _ => Touched::Rescaled,
+            });
+            general.record_n(value, 1);
+            prop_assert_eq!(bytes(&short), bytes(&general));
+            assert_span_is_sound(&short);
+        }
+    }
+
+    #[test]
     fn capacity_and_counter_leave_no_trace_in_the_bytes(offsets in many(0_u64..100_000, 0..50)) {
         // All in one octave, which 256 buckets hold at the finest scale.
         let values: Vec<u64> = offsets.iter().map(|offset| 1_000_000 + offset).collect();
@@ -216,7 +234,7 @@ proptest! {
         let mut grown = interval.clone();
         for value in before.iter().chain(&after) {
             grown.record(*value);
-            assert_quick_range_is_sound(&grown);
+            assert_span_is_sound(&grown);
         }
         prop_assert_eq!(bytes(&merged(&earlier, &interval)), bytes(&later));
         prop_assert_eq!(bytes(&merged(&interval, &earlier)), bytes(&later));

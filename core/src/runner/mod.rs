@@ -1,8 +1,7 @@
 //! Decides when the next request is due, and when a phase is over: the run without its input and output.
 //!
-//! The runner owns no socket, no thread and no clock. The driver calls [`Runner::poll`] with the time, does the
-//! [`Step`] it is told, and hands each [`Ticket`] back to [`Runner::finish`] when its response came. The same runner
-//! drives a microcontroller and a Linux host, and the same readings of the clock yield the same run.
+//! The runner owns no socket, no thread and no clock: [`Device`](crate::device::Device) drives it. The same readings of
+//! the clock yield the same run.
 //!
 //! A phase ends at its stop; what is then in flight may finish within the grace period, or is counted as cancelled.
 //! An open-loop schedule does not wait: a request that could not be sent when due is sent as soon as the driver is
@@ -10,295 +9,270 @@
 
 mod schedule;
 
-use core::fmt;
-
-use crate::hook::PhaseHook;
-use crate::meter::{Meter, Ticket};
+use crate::hash::Fnv1a;
+use crate::hook::{PhaseEvent, PhaseHook};
+use crate::meter::Meter;
+use crate::name::Name;
+use crate::outcome::Outcome;
 use crate::phase::{Phase, PhaseError, PhaseState};
-use crate::plan::{PhaseKind, PhasePlan, RunPlan, Stop};
-use crate::time::Nanos;
+use crate::plan::{PhasePlan, RunPlan, Stop};
+use crate::request::Ticket;
+use crate::time::{Duration, Instant};
 
-pub use crate::phase::Outcome;
+pub use schedule::MOST_UNSENT;
 use schedule::Schedule;
 
-/// How often [`PhaseHook::on_progress`] is called.
-const PROGRESS_EVERY: Nanos = Nanos::from_secs(1);
+/// How often [`PhaseEvent::Progress`] is reported to the hook.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
-/// What the driver is to do next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the driver is to do next. The runner itself yields the last four.
+#[derive(Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use]
+// Without it the tag is as wide as the numbers of a ticket.
+#[repr(u8)]
 pub enum Step {
+    /// A host asks for a run: look at [`Device::plan`](crate::device::Device::plan) and
+    /// [`Device::target`](crate::device::Device::target), then call [`Device::start`](crate::device::Device::start) or
+    /// [`Device::refuse`](crate::device::Device::refuse). Until then it is asked again at each poll.
+    Asked,
+    /// [`Device::phase_plan`](crate::device::Device::phase_plan) is about to begin: prepare its requests. It starts at the
+    /// first poll that is `ready`.
+    PhaseBegins,
     /// Send a request of the current phase's workload, now.
     Send(Ticket),
-    /// Nothing is due before this time, unless a request finishes first.
-    WaitUntil(Nanos),
-    /// The phase is complete and its counts and histograms are final. Report them, then call [`Runner::next_phase`].
-    /// Requests that are still open were given up: close their connections.
+    /// Nothing is due before this time, unless a request finishes, a byte comes or the driver becomes ready.
+    WaitUntil(Instant),
+    /// The phase is complete, and its counts and histograms are final. Requests that are still open were given up: close
+    /// their connections and drop their tickets.
     PhaseEnded,
-    /// The last phase is over.
+    /// The run is over, and all about it was put into the queue. Comes once for each run.
     Finished,
 }
 
-/// Why a plan cannot be run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum RunnerError {
-    /// The plan has no phases.
-    NoPhases,
-    /// The phase at this place would never end: its stop has neither requests nor duration.
-    Endless(u16),
-}
-
-impl fmt::Display for RunnerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoPhases => f.write_str("the plan has no phases: add at least one"),
-            Self::Endless(index) => {
-                write!(f, "phase {index} would never end: give its stop a number of requests or a duration")
-            }
-        }
-    }
-}
-
-impl core::error::Error for RunnerError {}
-
-/// A run: its plan, the live phase, and a hook that watches.
-///
-/// `N` is the capacity of each histogram, `P` that of the plan.
+/// A run: its plan and the live phase. `N` is the capacity of each of `M` histograms, `P` that of the plan.
 #[derive(Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Runner<const N: usize, const P: usize, H = ()> {
+pub(crate) struct Runner<const M: usize, const N: usize, const P: usize> {
     plan: RunPlan<P>,
-    hook: H,
+    /// The plan's seed and the device's.
+    seed: u64,
+    /// Counts the runs; tickets carry it.
+    run: u16,
     index: u16,
-    meter: Meter<N>,
+    meter: Meter<M, N>,
     schedule: Schedule,
-    next_progress: Nanos,
+    /// How many requests the current phase sends at most.
+    limit: u64,
+    /// When sending stops at the latest; once it has, when the grace period is over.
+    deadline: Instant,
+    next_progress: Instant,
     cancelled: bool,
-    finished: bool,
+    /// A plan is being run.
+    active: bool,
 }
 
-impl<const N: usize, const P: usize, H: PhaseHook> Runner<N, P, H> {
-    /// A runner without a run, for [`Runner::restart`]: it is finished until then. Apart from the hook, all its bytes are
-    /// zero, so that one in static memory takes no flash.
-    pub const fn idle(hook: H) -> Self {
+impl<const M: usize, const N: usize, const P: usize> Runner<M, N, P> {
+    /// A runner without a run. All its bytes are zero, so that one in static memory takes no flash.
+    pub(crate) const fn idle() -> Self {
         Self {
             plan: RunPlan::new(0),
-            hook,
+            seed: 0,
+            run: 0,
             index: 0,
-            meter: Meter::new(0, PhaseKind::Warmup),
+            meter: Meter::new(),
             schedule: Schedule::IDLE,
-            next_progress: Nanos::ZERO,
+            limit: 0,
+            deadline: Instant::BOOT,
+            next_progress: Instant::BOOT,
             cancelled: false,
-            finished: false,
+            active: false,
         }
     }
 
-    /// A run of `plan` that has not started; the first poll starts it.
-    ///
-    /// # Errors
-    /// [`RunnerError`] if the plan has no phases or one of them would never end.
-    pub fn new(plan: RunPlan<P>, hook: H) -> Result<Self, RunnerError> {
-        let mut runner = Self::idle(hook);
-        runner.restart(plan)?;
-        Ok(runner)
-    }
-
-    /// Drops the present run for a run of `plan` that has not started. The histograms, which make up most of a runner,
-    /// stay where they are: on a device with little stack, keep one runner in static memory and restart it. Tickets of
-    /// the present run are to be dropped. Telemetry of the new run is that of another boot: it takes a new
-    /// [`Reporter`](crate::telemetry::Reporter), with a boot id of its own.
-    ///
-    /// # Errors
-    /// [`RunnerError`] if the plan has no phases or one of them would never end; then the present run goes on.
+    /// Begins a run of the plan, unless it has no phases; tells whether there is a run. The histograms, which make up most
+    /// of a runner, stay where they are.
     #[inline(never)]
-    pub fn restart(&mut self, plan: RunPlan<P>) -> Result<(), RunnerError> {
-        for (phase, index) in plan.phases().iter().zip(0..) {
-            if phase.stop == Stop::default() {
-                return Err(RunnerError::Endless(index));
-            }
+    pub(crate) fn begin(&mut self, device_id: &str) -> bool {
+        self.seed = self.plan.seed() ^ Fnv1a::of(device_id.as_bytes());
+        if !self.enter(0) {
+            return false;
         }
-        let first = plan.phases().first().ok_or(RunnerError::NoPhases)?;
-        self.schedule = Schedule::new(first.arrival, plan.seed(), 0);
-        self.meter.reset(0, first.kind);
-        self.index = 0;
-        (self.cancelled, self.finished) = (false, false);
-        self.plan = plan;
-        Ok(())
+        self.run = self.run.wrapping_add(1);
+        (self.cancelled, self.active) = (false, true);
+        true
+    }
+
+    /// Makes the phase at this place of the plan the current one; tells whether there is one.
+    #[inline(never)]
+    fn enter(&mut self, index: u16) -> bool {
+        let Some(plan) = self.plan.phases().get(usize::from(index)) else { return false };
+        self.schedule = Schedule::new(plan.arrival, self.seed, index);
+        self.meter.begin(Phase::BLANK);
+        self.meter.phase_mut().identify(index, plan.kind, self.plan.instance(index), Name::EMPTY);
+        self.index = index;
+        true
+    }
+
+    /// The plan, to be changed while it is not being run.
+    pub(crate) fn plan_mut(&mut self) -> Option<&mut RunPlan<P>> {
+        if self.active { None } else { Some(&mut self.plan) }
     }
 
     /// The plan.
-    pub const fn plan(&self) -> &RunPlan<P> {
+    pub(crate) const fn plan(&self) -> &RunPlan<P> {
         &self.plan
     }
 
     /// The plan of the current phase; `None` once the run is finished.
-    pub fn phase_plan(&self) -> Option<&PhasePlan> {
-        if self.finished { None } else { self.plan.phases().get(usize::from(self.index)) }
+    pub(crate) fn phase_plan(&self) -> Option<&PhasePlan> {
+        if self.active { self.plan.phases().get(usize::from(self.index)) } else { None }
     }
 
     /// The current phase, or the last one once the run is finished.
-    pub const fn meter(&self) -> &Meter<N> {
+    pub(crate) const fn meter(&self) -> &Meter<M, N> {
         &self.meter
     }
 
-    /// The current phase, for telemetry to mark what it has reported.
-    pub(crate) const fn meter_mut(&mut self) -> &mut Meter<N> {
+    /// The current phase, to record more and to mark what was reported.
+    pub(crate) const fn meter_mut(&mut self) -> &mut Meter<M, N> {
         &mut self.meter
     }
 
+    /// Whether a plan is being run.
+    pub(crate) const fn is_active(&self) -> bool {
+        self.active
+    }
+
     /// Whether the run was cancelled.
-    pub const fn is_cancelled(&self) -> bool {
+    pub(crate) const fn is_cancelled(&self) -> bool {
         self.cancelled
     }
 
-    /// Tells what to do next. `ready` says whether the driver can take a request now: has a free connection.
+    /// Tells what to do next. `ready` says whether the driver can take a request now: has a free connection. A phase does
+    /// not start before it is.
     ///
-    /// The cost is a few comparisons, whatever the plan; once a phase, when sending ends, it grows with the number of
-    /// requests that are overdue, and stops at a thousand.
+    /// The cost is a few comparisons, whatever the plan; once a phase with random arrivals, when sending ends, it grows
+    /// with the number of requests that are overdue, up to [`MOST_UNSENT`].
     #[inline(never)]
-    pub fn poll(&mut self, now: Nanos, ready: bool) -> Step {
-        let Some(plan) = self.plan.phases().get(usize::from(self.index)) else { return Step::Finished };
-        if self.finished {
+    pub(crate) fn poll(&mut self, now: Instant, ready: bool, hook: &mut impl PhaseHook) -> Step {
+        if !self.active {
             return Step::Finished;
         }
-        let (stop, grace) = (plan.stop, plan.grace);
-        loop {
-            match self.meter.phase().state() {
+        let until = loop {
+            let (state, counts) = (self.meter.phase().state(), self.meter.phase().counts());
+            match state {
                 PhaseState::Created if self.cancelled => {
-                    self.finished = true;
+                    self.active = false;
                     return Step::Finished;
                 }
-                PhaseState::Created => self.start(now),
-                PhaseState::Started => {
-                    if let Some(step) = self.send(now, ready, stop) {
-                        return step;
-                    }
-                }
-                PhaseState::SendingComplete => {
-                    let since = self.meter.stats().sending_complete_at.unwrap_or(now);
-                    let deadline = since.saturating_add(grace);
-                    if self.meter.phase().counts().in_flight() > 0 && now < deadline {
-                        return self.wait(now, deadline);
-                    }
-                    self.complete(now);
-                }
+                PhaseState::Created if ready => self.start(now, hook),
+                PhaseState::Created => return Step::WaitUntil(Instant::MAX),
+                PhaseState::Started if counts.sent < self.limit && now < self.deadline => match self.send(now, ready) {
+                    Ok(ticket) => return Step::Send(ticket),
+                    Err(until) => break until,
+                },
+                PhaseState::Started => self.stop_sending(now, now.min(self.deadline), hook),
+                PhaseState::SendingComplete if counts.in_flight() > 0 && now < self.deadline => break self.deadline,
+                PhaseState::SendingComplete => self.complete(now, hook),
                 PhaseState::Complete => return Step::PhaseEnded,
             }
+        };
+        if now >= self.next_progress {
+            self.progress(now, hook);
         }
+        Step::WaitUntil(until.min(self.next_progress))
     }
 
     /// Takes a request back whose last byte came, or which failed or was given up, at `end`.
     ///
-    /// A ticket is finished once: the runner keeps no list of them, so a second time is counted if others are in flight.
-    ///
     /// # Errors
-    /// [`PhaseError::NotInFlight`] if its phase gave it up already.
+    /// [`PhaseError::NotInFlight`] if its phase gave it up already, or it belongs to an earlier run.
     #[inline(never)]
-    pub fn finish(&mut self, ticket: &Ticket, end: Nanos, outcome: Outcome) -> Result<(), PhaseError> {
+    pub(crate) fn finish(&mut self, ticket: Ticket, end: Instant, outcome: Outcome) -> Result<(), PhaseError> {
+        if ticket.run() != self.run {
+            return Err(PhaseError::NotInFlight);
+        }
         self.meter.finish(ticket, end, outcome)
     }
 
     /// Ends the run: what is in flight is cancelled, the current phase completes, no other starts.
-    #[inline(never)]
     ///
     /// A run that is finished stays as it ended.
-    pub fn cancel(&mut self, now: Nanos) {
-        if self.finished {
+    #[inline(never)]
+    pub(crate) fn cancel(&mut self, now: Instant, hook: &mut impl PhaseHook) {
+        if !self.active {
             return;
         }
         self.cancelled = true;
         if matches!(self.meter.phase().state(), PhaseState::Started | PhaseState::SendingComplete) {
             self.advance(Phase::cancel);
             if self.meter.phase().state() == PhaseState::Started {
-                let stop = self.phase_plan().map_or_else(Stop::default, |plan| plan.stop);
-                self.leave_unsent(now, stop);
-                self.sending_complete(now);
+                self.stop_sending(now, now, hook);
             }
             self.meter.phase_mut().cancel_in_flight();
-            self.complete(now);
+            self.complete(now, hook);
         }
     }
 
     /// Leaves a phase that has ended for the next one. Does nothing unless the phase has ended.
-    pub fn next_phase(&mut self) {
+    pub(crate) fn next_phase(&mut self) {
         if self.meter.phase().state() != PhaseState::Complete {
             return;
         }
-        let next = self.index.saturating_add(1);
-        match self.plan.phases().get(usize::from(next)) {
-            Some(plan) if !self.cancelled => {
-                self.schedule = Schedule::new(plan.arrival, self.plan.seed(), next);
-                self.meter.reset(next, plan.kind);
-                self.index = next;
-            }
-            _ => self.finished = true,
-        }
+        self.active = !self.cancelled && self.enter(self.index.saturating_add(1));
     }
 
-    fn start(&mut self, now: Nanos) {
+    #[inline(never)]
+    fn start(&mut self, now: Instant, hook: &mut impl PhaseHook) {
+        let stop = self.phase_plan().map_or_else(Stop::default, |plan| plan.stop);
+        self.limit = stop.requests.unwrap_or(u64::MAX);
+        self.deadline = stop.duration.map_or(Instant::MAX, |duration| now.saturating_add(duration));
         self.advance(|phase| phase.start(now));
         self.schedule.start(now);
         self.next_progress = now.saturating_add(PROGRESS_EVERY);
-        self.hook.on_phase_start(self.meter.stats(), now);
+        hook.on_event(PhaseEvent::Start, self.meter.stats(), now);
     }
 
-    /// What a phase that is sending does now; `None` if it has just sent its last request.
-    fn send(&mut self, now: Nanos, ready: bool, stop: Stop) -> Option<Step> {
-        let stats = self.meter.stats();
-        let deadline = match (stop.duration, stats.started_at) {
-            (Some(duration), Some(started)) => started.saturating_add(duration),
-            _ => Nanos::MAX,
-        };
-        let all_sent = stop.requests.is_some_and(|requests| stats.counts.sent >= requests);
-        if all_sent || now >= deadline {
-            self.leave_unsent(now.min(deadline), stop);
-            self.sending_complete(now);
-            return None;
-        }
-        match self.schedule.due(now, stats.counts.in_flight()) {
-            Some(due) if due <= now && ready => {
-                let ticket = self.meter.send(due, now).ok()?;
+    /// The request that is due, if one is and the driver is ready; else the time to look again.
+    fn send(&mut self, now: Instant, ready: bool) -> Result<Ticket, Instant> {
+        match self.schedule.due(now, self.meter.phase().counts().in_flight()) {
+            Some(due) if due > now => Err(due.min(self.deadline)),
+            Some(due) if ready => {
                 self.schedule.advance();
-                Some(Step::Send(ticket))
+                self.meter.send(self.run, due, now).map_err(|_| self.deadline)
             }
-            Some(due) if due > now => Some(self.wait(now, due.min(deadline))),
-            _ => Some(self.wait(now, deadline)),
+            _ => Err(self.deadline),
         }
     }
 
-    /// Counts what was due before sending ended at `end` and has not been sent.
-    fn leave_unsent(&mut self, end: Nanos, stop: Stop) {
-        let sent = self.meter.stats().counts.sent;
-        let left = stop.requests.map_or(u64::MAX, |requests| requests.saturating_sub(sent));
-        let overdue = self.schedule.overdue(end, left);
-        self.advance(|phase| phase.leave_unsent(overdue));
-    }
-
-    fn sending_complete(&mut self, now: Nanos) {
+    /// Sends no more requests. What was due before `end` and has not been sent is counted.
+    #[inline(never)]
+    fn stop_sending(&mut self, now: Instant, end: Instant, hook: &mut impl PhaseHook) {
+        let left = self.limit.saturating_sub(self.meter.stats().counts.sent);
+        let (overdue, at_least) = self.schedule.overdue(end, left);
+        self.advance(|phase| phase.leave_unsent(overdue, at_least));
         self.advance(|phase| phase.sending_complete(now));
-        self.hook.on_phase_sending_complete(self.meter.stats(), now);
+        let grace = self.phase_plan().map_or(Duration::ZERO, |plan| plan.grace);
+        self.deadline = now.saturating_add(grace);
+        hook.on_event(PhaseEvent::SendingComplete, self.meter.stats(), now);
     }
 
     /// Completes a phase; requests that are still in flight have run out of grace.
-    fn complete(&mut self, now: Nanos) {
+    fn complete(&mut self, now: Instant, hook: &mut impl PhaseHook) {
         if self.meter.phase().counts().in_flight() > 0 {
             self.advance(Phase::time_out);
-            self.hook.on_phase_timeout(self.meter.stats(), now);
+            hook.on_event(PhaseEvent::Timeout, self.meter.stats(), now);
             self.meter.phase_mut().cancel_in_flight();
         }
         self.advance(|phase| phase.complete(now));
-        self.hook.on_phase_complete(self.meter.stats(), now);
+        hook.on_event(PhaseEvent::Complete, self.meter.stats(), now);
     }
 
-    fn wait(&mut self, now: Nanos, until: Nanos) -> Step {
-        if now >= self.next_progress {
-            self.next_progress = now.saturating_add(PROGRESS_EVERY);
-            self.hook.on_progress(self.meter.stats(), now);
-        }
-        Step::WaitUntil(until.min(self.next_progress))
+    #[inline(never)]
+    fn progress(&mut self, now: Instant, hook: &mut impl PhaseHook) {
+        self.next_progress = now.saturating_add(PROGRESS_EVERY);
+        hook.on_event(PhaseEvent::Progress, self.meter.stats(), now);
     }
 
     /// Moves the phase on from a state that was checked just before.

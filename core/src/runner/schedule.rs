@@ -1,20 +1,24 @@
 //! When requests are due: the arrival process of one phase, in integers.
 
 use crate::plan::{Arrival, Rate};
-use crate::time::Nanos;
+use crate::time::{Duration, Instant};
 
 /// Nanoseconds in 1,000 seconds: `Rate` counts requests in as long.
 const NANOS_PER_KILOSECOND: u64 = 1_000_000_000_000;
 
-/// A schedule that is so far behind was not kept; how far exactly is not worth the time.
-const MOST_OVERDUE: u64 = 1 << 10;
+/// Of unsent requests with random arrivals so many are counted, one by one; there may be more.
+pub const MOST_UNSENT: u64 = 1 << 10;
 
 /// The arrivals of one phase.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Schedule {
     arrival: Arrival,
-    next: Nanos,
+    next: Instant,
+    /// The mean gap is so many nanoseconds, whole ones,
+    gap: u64,
+    /// and as much more, in `1 / rate` nanoseconds.
+    fraction: u64,
     /// What the sum of constant gaps lags behind the exact time by, in `1 / rate` nanoseconds.
     remainder: u64,
     random: SplitMix64,
@@ -24,20 +28,27 @@ impl Schedule {
     /// The arrivals of no phase.
     pub(super) const IDLE: Self = Self {
         arrival: Arrival::ClosedLoop { concurrency: 0 },
-        next: Nanos::ZERO,
+        next: Instant::BOOT,
+        gap: 0,
+        fraction: 0,
         remainder: 0,
         random: SplitMix64(0),
     };
 
-    /// The arrivals of the phase at place `index` of a run with this seed.
+    /// The arrivals of the phase at place `index` of a run with this seed, which is the plan's and the device's.
     pub(super) fn new(arrival: Arrival, seed: u64, index: u16) -> Self {
         // Phases draw from streams of their own, so that the length of one does not change the next.
         let stream = SplitMix64(seed ^ u64::from(index).wrapping_mul(SplitMix64::GAMMA)).next();
-        Self { arrival, next: Nanos::ZERO, remainder: 0, random: SplitMix64(stream) }
+        let rate = match arrival {
+            Arrival::ClosedLoop { .. } => 1,
+            Arrival::Constant { rate } | Arrival::Poisson { rate } => u64::from(rate.get()),
+        };
+        let (gap, fraction) = (NANOS_PER_KILOSECOND / rate, NANOS_PER_KILOSECOND % rate);
+        Self { arrival, next: Instant::BOOT, gap, fraction, remainder: 0, random: SplitMix64(stream) }
     }
 
     /// The phase starts now. Constant arrivals begin at once, random ones after a random gap.
-    pub(super) fn start(&mut self, now: Nanos) {
+    pub(super) fn start(&mut self, now: Instant) {
         self.next = now;
         if let Arrival::Poisson { .. } = self.arrival {
             self.advance();
@@ -45,7 +56,7 @@ impl Schedule {
     }
 
     /// When the next request is due; `None` while one has to finish first.
-    pub(super) fn due(&self, now: Nanos, in_flight: u64) -> Option<Nanos> {
+    pub(super) fn due(&self, now: Instant, in_flight: u64) -> Option<Instant> {
         match self.arrival {
             Arrival::ClosedLoop { concurrency } => (in_flight < u64::from(concurrency.max(1))).then_some(now),
             Arrival::Constant { .. } | Arrival::Poisson { .. } => Some(self.next),
@@ -57,40 +68,60 @@ impl Schedule {
         let gap = match self.arrival {
             Arrival::ClosedLoop { .. } => return,
             Arrival::Constant { rate } => self.constant_gap(rate),
-            Arrival::Poisson { rate } => self.exponential_gap(rate),
+            Arrival::Poisson { .. } => self.exponential_gap(),
         };
         self.next = self.next.saturating_add(gap);
     }
 
-    /// How many requests are due before `end` and were not sent, up to `limit`. The schedule is used up by it.
+    /// How many requests are due before `end` and were not sent, up to `limit`; and whether there may be more. The schedule
+    /// is used up by it.
     ///
-    /// The cost grows with their number; from [`MOST_OVERDUE`] on they are not counted further.
-    pub(super) fn overdue(&mut self, end: Nanos, limit: u64) -> u64 {
-        if let Arrival::ClosedLoop { .. } = self.arrival {
-            return 0;
+    /// At a constant rate it is arithmetic. Random arrivals are drawn one by one, up to [`MOST_UNSENT`].
+    pub(super) fn overdue(&mut self, end: Instant, limit: u64) -> (u64, bool) {
+        if self.next >= end {
+            return (0, false);
         }
-        let (mut overdue, limit) = (0, limit.min(MOST_OVERDUE));
-        while self.next < end && overdue < limit {
-            self.advance();
-            overdue += 1;
+        match self.arrival {
+            Arrival::ClosedLoop { .. } => (0, false),
+            Arrival::Constant { rate } => (self.constant_overdue(end, rate).min(limit), false),
+            Arrival::Poisson { .. } => {
+                let mut overdue = 0;
+                while self.next < end && overdue < limit.min(MOST_UNSENT) {
+                    self.advance();
+                    overdue += 1;
+                }
+                (overdue, self.next < end && overdue < limit)
+            }
         }
-        overdue
     }
 
-    /// The n-th request is due at `⌊n / rate⌋` exactly: the remainders are carried.
-    fn constant_gap(&mut self, rate: Rate) -> Nanos {
+    /// The k-th request from the next one on is due at `next + ⌊(k · 10¹² + remainder) / rate⌋`. That is before `end` as long
+    /// as `k · 10¹² < (end − next) · rate − remainder`: so many are due, rounded up.
+    fn constant_overdue(&self, end: Instant, rate: Rate) -> u64 {
+        let (time, rate) = (end.since(self.next).as_nanos(), u64::from(rate.get()));
+        let (whole, part) = (time / NANOS_PER_KILOSECOND, time % NANOS_PER_KILOSECOND);
+        // part · rate needs 72 bits. Divided by 2¹² it needs 60, and 10¹² = 2¹² · 5¹².
+        let low = (part & 0xfff) * rate + (NANOS_PER_KILOSECOND - 1) - self.remainder;
+        whole * rate + ((part >> 12) * rate + (low >> 12)) / (NANOS_PER_KILOSECOND >> 12)
+    }
+
+    /// The n-th request is due at `⌊n / rate⌋` exactly: the fractions are carried.
+    fn constant_gap(&mut self, rate: Rate) -> Duration {
         let rate = u64::from(rate.get());
-        let scaled = NANOS_PER_KILOSECOND + self.remainder;
-        self.remainder = scaled % rate;
-        Nanos::new(scaled / rate)
+        self.remainder += self.fraction;
+        let carry = self.remainder >= rate;
+        if carry {
+            self.remainder -= rate;
+        }
+        Duration::from_nanos(self.gap + u64::from(carry))
     }
 
-    fn exponential_gap(&mut self, rate: Rate) -> Nanos {
-        let mean = NANOS_PER_KILOSECOND / u64::from(rate.get());
+    fn exponential_gap(&mut self) -> Duration {
         let (whole, fraction) = self.random.exponential();
-        // The fraction is below 2^32 and the mean below 2^40: the product needs 72 bits.
-        let part = (u128::from(mean) * u128::from(fraction)) >> 32;
-        Nanos::new(mean.saturating_mul(whole).saturating_add(u64::try_from(part).unwrap_or(u64::MAX)))
+        // The fraction is below 2³² and the gap below 2⁴⁰: the product needs 72 bits, and 40 without its fraction.
+        let (high, low) = (self.gap >> 32, self.gap & u64::from(u32::MAX));
+        let part = high * u64::from(fraction) + ((low * u64::from(fraction)) >> 32);
+        Duration::from_nanos(self.gap * whole + part)
     }
 }
 
@@ -147,6 +178,7 @@ impl SplitMix64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn splitmix_matches_the_published_vector() {
@@ -158,11 +190,45 @@ mod tests {
     #[test]
     fn constant_arrivals_are_exact() {
         let mut schedule = Schedule::new(Arrival::Constant { rate: Rate::per_second(3) }, 0, 0);
-        schedule.start(Nanos::from_secs(1));
+        schedule.start(Instant::from_nanos(1_000_000_000));
         for n in 0..10_u64 {
-            assert_eq!(schedule.due(Nanos::ZERO, 99), Some(Nanos::new(1_000_000_000 + n * 1_000_000_000 / 3)));
+            assert_eq!(
+                schedule.due(Instant::BOOT, 99),
+                Some(Instant::from_nanos(1_000_000_000 + n * 1_000_000_000 / 3))
+            );
             schedule.advance();
         }
+    }
+
+    proptest! {
+        #[test]
+        fn unsent_requests_of_a_constant_rate_are_those_that_counting_finds(
+            rate in 1_u32..5_000_000,
+            sent in 0_usize..40,
+            until in 0_u64..3_000_000_000,
+            limit in prop_oneof![Just(u64::MAX), 0..2_000_u64],
+        ) {
+            let mut schedule = Schedule::new(Arrival::Constant { rate: Rate::per_kilosecond(rate) }, 0, 0);
+            schedule.start(Instant::BOOT);
+            (0..sent).for_each(|_| schedule.advance());
+            let end = Instant::from_nanos(until);
+            let mut counted = schedule.clone();
+            let mut overdue = 0;
+            while counted.next < end && overdue < limit {
+                counted.advance();
+                overdue += 1;
+            }
+            prop_assert_eq!(schedule.overdue(end, limit), (overdue, false));
+        }
+    }
+
+    #[test]
+    fn random_arrivals_are_counted_so_far() {
+        let mut schedule = Schedule::new(Arrival::Poisson { rate: Rate::per_second(1_000) }, 1, 0);
+        assert_eq!(schedule.clone().overdue(Instant::MAX, u64::MAX), (MOST_UNSENT, true));
+        assert_eq!(schedule.clone().overdue(Instant::MAX, MOST_UNSENT), (MOST_UNSENT, false));
+        let (few, at_least) = schedule.overdue(Instant::from_nanos(100_000_000), u64::MAX);
+        assert!((50..200).contains(&few) && !at_least);
     }
 
     /// Mean, variance and tail of the gaps against the exponential distribution's, within five standard errors.
@@ -174,7 +240,7 @@ mod tests {
             .map(|_| {
                 let before = schedule.next;
                 schedule.advance();
-                f64::from(u32::try_from(schedule.next.since(before).get()).unwrap()) / 1e6
+                f64::from(u32::try_from(schedule.next.since(before).as_nanos()).unwrap()) / 1e6
             })
             .collect();
         let n = f64::from(GAPS);

@@ -3,182 +3,303 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::meter::Metric;
-use crate::phase::PhaseStats;
-use crate::plan::{Arrival, PhaseKind, Rate, Workload};
+use crate::histogram::LatencyHistogram;
+use crate::metric::{LOAD_METRICS, LoadMetric};
+use crate::phase::{PhaseCounts, PhaseStats};
+use crate::plan::{Arrival, PhaseKind, Workload};
+
+const SECOND: Duration = Duration::from_secs(1);
 
 fn phase(arrival: Arrival, stop: Stop) -> PhasePlan {
-    let workload = Workload::get("/").unwrap();
-    PhasePlan { kind: PhaseKind::Profiling, workload, arrival, stop, grace: Nanos::from_secs(1) }
+    PhasePlan { grace: SECOND, ..PhasePlan::profiling(Workload::get("/").unwrap(), arrival, stop) }
 }
 
-fn runner(phases: &[PhasePlan]) -> Runner<64, 4, Events> {
-    let mut plan = RunPlan::new(1);
+fn plan(seed: u64, phases: &[PhasePlan]) -> RunPlan<4> {
+    let mut plan = RunPlan::new(seed);
     for phase in phases {
         plan.push(phase.clone()).unwrap();
     }
-    Runner::new(plan, Events::default()).unwrap()
+    plan
+}
+
+fn millis(millis: u64) -> Instant {
+    Instant::BOOT.saturating_add(Duration::from_millis(millis))
+}
+
+/// A runner with all that it was told to tell.
+struct Run {
+    runner: Runner<LOAD_METRICS, 64, 4>,
+    events: Events,
 }
 
 #[derive(Debug, Default)]
-struct Events(Vec<(&'static str, u64)>);
+struct Events(Vec<(PhaseEvent, u64)>);
 
 impl PhaseHook for Events {
-    fn on_phase_start(&mut self, _: &PhaseStats, now: Nanos) {
-        self.0.push(("start", now.get()));
-    }
-    fn on_phase_sending_complete(&mut self, _: &PhaseStats, now: Nanos) {
-        self.0.push(("sending complete", now.get()));
-    }
-    fn on_phase_timeout(&mut self, phase: &PhaseStats, now: Nanos) {
-        assert!(phase.counts.in_flight() > 0);
-        self.0.push(("timeout", now.get()));
-    }
-    fn on_phase_complete(&mut self, phase: &PhaseStats, now: Nanos) {
-        assert_eq!(phase.counts.in_flight(), 0);
-        self.0.push(("complete", now.get()));
+    fn on_event(&mut self, event: PhaseEvent, phase: &PhaseStats, now: Instant) {
+        let has_open = phase.counts.in_flight() > 0;
+        assert!(event != PhaseEvent::Timeout || has_open);
+        assert!(event != PhaseEvent::Complete || !has_open);
+        if event != PhaseEvent::Progress {
+            self.0.push((event, now.as_nanos() / 1_000_000));
+        }
     }
 }
 
-/// Runs to the end with a server that answers after `service`, on at most `connections`.
-fn drive(runner: &mut Runner<64, 4, Events>, service: Nanos, connections: usize) -> Nanos {
-    let mut now = Nanos::ZERO;
-    let mut open: Vec<(Nanos, Ticket)> = Vec::new();
-    loop {
-        open.sort_by_key(|(end, ticket)| (*end, ticket.number()));
-        while open.first().is_some_and(|(end, _)| *end <= now) {
-            let (end, ticket) = open.remove(0);
-            runner.finish(&ticket, end, Outcome::Success).unwrap();
-        }
-        match runner.poll(now, open.len() < connections) {
-            Step::Send(ticket) => open.push((now.saturating_add(service), ticket)),
-            Step::WaitUntil(until) => now = open.iter().map(|(end, _)| *end).fold(until, Nanos::min),
-            Step::PhaseEnded => {
-                open.clear();
-                runner.next_phase();
+impl Run {
+    fn idle() -> Self {
+        Self { runner: Runner::idle(), events: Events::default() }
+    }
+
+    fn of(phases: &[PhasePlan]) -> Self {
+        let mut run = Self::idle();
+        assert!(run.begin(plan(1, phases), "device"));
+        run
+    }
+
+    fn begin(&mut self, plan: RunPlan<4>, device_id: &str) -> bool {
+        *self.runner.plan_mut().unwrap() = plan;
+        self.events.0.clear();
+        self.runner.begin(device_id)
+    }
+
+    fn poll(&mut self, now: Instant) -> Step {
+        self.runner.poll(now, true, &mut self.events)
+    }
+
+    fn counts(&self) -> &PhaseCounts {
+        &self.runner.meter().stats().counts
+    }
+
+    fn histogram(&self, metric: LoadMetric) -> &LatencyHistogram<64> {
+        self.runner.meter().histogram(metric.place()).unwrap()
+    }
+
+    fn max_millis(&self, metric: LoadMetric) -> Option<u64> {
+        self.histogram(metric).max().map(|nanos| nanos / 1_000_000)
+    }
+
+    /// Runs to the end with a server that answers after `service`, on at most `connections`.
+    fn drive(&mut self, service: Duration, connections: usize) -> Instant {
+        let mut now = Instant::BOOT;
+        let mut open: Vec<(Instant, Ticket)> = Vec::new();
+        loop {
+            open.sort_by_key(|(end, ticket)| (*end, ticket.number()));
+            while open.first().is_some_and(|(end, _)| *end <= now) {
+                let (end, ticket) = open.remove(0);
+                self.runner.finish(ticket, end, Outcome::Success).unwrap();
             }
-            Step::Finished => return now,
+            match self.runner.poll(now, open.len() < connections, &mut self.events) {
+                Step::Send(ticket) => open.push((now.saturating_add(service), ticket)),
+                Step::WaitUntil(until) => now = open.iter().map(|(end, _)| *end).fold(until, Instant::min),
+                Step::PhaseEnded => {
+                    open.clear();
+                    self.runner.next_phase();
+                }
+                Step::Finished => return now,
+                step => panic!("a runner asks for no {step:?}"),
+            }
         }
     }
 }
 
 #[test]
 fn a_constant_rate_sends_on_time_and_stops_after_its_duration() {
-    let constant = Arrival::Constant { rate: Rate::per_second(100) };
-    let mut runner = runner(&[phase(constant, Stop::after(Nanos::from_secs(1)))]);
-    let end = drive(&mut runner, Nanos::from_millis(5), 10);
-    assert_eq!(runner.meter().stats().counts.sent, 100);
-    assert_eq!(runner.meter().histogram(Metric::ScheduleLag).max(), Some(0));
-    assert_eq!(end, Nanos::from_secs(1));
-    assert_eq!(runner.hook.0, [("start", 0), ("sending complete", 1_000_000_000), ("complete", 1_000_000_000)]);
+    let mut run = Run::of(&[phase(Arrival::constant(100), Stop::after(SECOND))]);
+    assert_eq!(run.drive(Duration::from_millis(5), 10), millis(1_000));
+    assert_eq!(run.counts().sent, 100);
+    assert_eq!(run.max_millis(LoadMetric::ScheduleLag), Some(0));
+    let ends = [(PhaseEvent::SendingComplete, 1_000), (PhaseEvent::Complete, 1_000)];
+    assert_eq!(run.events.0, [&[(PhaseEvent::Start, 0)][..], &ends].concat());
 }
 
 #[test]
 fn a_slow_server_shows_as_schedule_lag_in_an_open_loop() {
-    let constant = Arrival::Constant { rate: Rate::per_second(100) };
-    let mut runner = runner(&[phase(constant, Stop::requests(11))]);
-    drive(&mut runner, Nanos::from_millis(20), 1);
+    let mut run = Run::of(&[phase(Arrival::constant(100), Stop::requests(11))]);
+    run.drive(Duration::from_millis(20), 1);
     // Each request takes twice its interval: the last is 10 · 10 ms late, and response time tells.
-    assert_eq!(runner.meter().histogram(Metric::ScheduleLag).max(), Some(100_000_000));
-    assert_eq!(runner.meter().histogram(Metric::ServiceTime).max(), Some(20_000_000));
-    assert_eq!(runner.meter().histogram(Metric::ResponseTime).max(), Some(120_000_000));
+    assert_eq!(run.max_millis(LoadMetric::ScheduleLag), Some(100));
+    assert_eq!(run.max_millis(LoadMetric::ServiceTime), Some(20));
+    assert_eq!(run.max_millis(LoadMetric::ResponseTime), Some(120));
 }
 
 #[test]
 fn what_is_overdue_when_sending_ends_is_counted_as_unsent() {
-    let constant = Arrival::Constant { rate: Rate::per_second(100) };
-    let second = Stop::after(Nanos::from_secs(1));
-    let limited = Stop { requests: Some(60), duration: Some(Nanos::from_secs(1)) };
-    for (stop, unsent) in [(second, 50), (limited, 10)] {
-        let mut runner = runner(&[phase(constant, stop)]);
-        drive(&mut runner, Nanos::from_millis(20), 1);
+    let limited = Stop { requests: Some(60), duration: Some(SECOND) };
+    for (stop, unsent) in [(Stop::after(SECOND), 50), (limited, 10)] {
+        let mut run = Run::of(&[phase(Arrival::constant(100), stop)]);
+        run.drive(Duration::from_millis(20), 1);
         // One connection and 20 ms a request: 50 requests in the second in which 100 are due.
-        assert_eq!(runner.meter().stats().counts.sent, 50);
-        assert_eq!(runner.meter().stats().counts.unsent, unsent);
+        assert_eq!((run.counts().sent, run.counts().unsent, run.counts().unsent_at_least), (50, unsent, false));
+    }
+}
+
+/// The rate is the highest there is, and the plan's duration a year: counting one by one would take days.
+#[test]
+fn what_a_hostile_plan_leaves_unsent_is_counted_at_once() {
+    let stop = Stop::after(Duration::from_secs(31_536_000));
+    for (arrival, unsent, at_least) in
+        [(Arrival::constant(4_294_967), 4_294_967 * 1_000, false), (Arrival::poisson(4_294_967), MOST_UNSENT, true)]
+    {
+        let mut run = Run::of(&[phase(arrival, stop)]);
+        let _ = run.runner.poll(Instant::BOOT, true, &mut ());
+        run.runner.cancel(millis(1_000_000), &mut ());
+        let counts = run.counts();
+        assert_eq!((counts.sent + counts.unsent, counts.unsent_at_least), (unsent, at_least));
     }
 }
 
 #[test]
 fn a_closed_loop_keeps_its_concurrency_in_flight() {
-    let mut runner = runner(&[phase(Arrival::ClosedLoop { concurrency: 4 }, Stop::requests(40))]);
-    let end = drive(&mut runner, Nanos::from_millis(10), 100);
-    assert_eq!(end, Nanos::from_millis(100));
-    assert_eq!(runner.meter().stats().counts.completed, 40);
+    let mut run = Run::of(&[phase(Arrival::ClosedLoop { concurrency: 4 }, Stop::requests(40))]);
+    assert_eq!(run.drive(Duration::from_millis(10), 100), millis(100));
+    assert_eq!(run.counts().completed, 40);
 }
 
 #[test]
 fn whichever_stop_comes_first_ends_the_sending() {
-    let constant = Arrival::Constant { rate: Rate::per_second(10) };
-    let both = |requests| Stop { requests: Some(requests), duration: Some(Nanos::from_secs(1)) };
-    let mut runner = runner(&[phase(constant, both(5)), phase(constant, both(50))]);
-    let mut sent = Vec::new();
-    let mut now = Nanos::ZERO;
-    loop {
-        match runner.poll(now, true) {
-            Step::Send(ticket) => runner.finish(&ticket, now, Outcome::Success).unwrap(),
-            Step::WaitUntil(until) => now = until,
-            Step::PhaseEnded => {
-                sent.push(runner.meter().stats().counts.sent);
-                runner.next_phase();
-            }
-            Step::Finished => break,
-        }
+    for (requests, sent) in [(5, 5), (50, 10)] {
+        let stop = Stop { requests: Some(requests), duration: Some(SECOND) };
+        let mut run = Run::of(&[phase(Arrival::constant(10), stop)]);
+        run.drive(Duration::ZERO, 1);
+        assert_eq!(run.counts().sent, sent);
     }
-    assert_eq!(sent, [5, 10]);
 }
 
 #[test]
 fn a_server_that_never_answers_times_the_phase_out() {
-    let mut runner = runner(&[phase(Arrival::ClosedLoop { concurrency: 2 }, Stop::after(Nanos::from_secs(2)))]);
-    let end = drive(&mut runner, Nanos::MAX, 10);
-    assert_eq!(end, Nanos::from_secs(3));
-    let stats = runner.meter().stats();
-    assert!(stats.timed_out);
-    assert_eq!((stats.counts.sent, stats.counts.completed, stats.counts.cancelled), (2, 0, 2));
-    assert_eq!(
-        runner.hook.0,
-        [("start", 0), ("sending complete", 2_000_000_000), ("timeout", 3_000_000_000), ("complete", 3_000_000_000)]
-    );
+    let stop = Stop::after(Duration::from_secs(2));
+    let mut run = Run::of(&[phase(Arrival::ClosedLoop { concurrency: 2 }, stop)]);
+    assert_eq!(run.drive(Duration::MAX, 10), millis(3_000));
+    assert!(run.runner.meter().stats().timed_out);
+    assert_eq!((run.counts().sent, run.counts().completed, run.counts().cancelled), (2, 0, 2));
+    let expected = [
+        (PhaseEvent::Start, 0),
+        (PhaseEvent::SendingComplete, 2_000),
+        (PhaseEvent::Timeout, 3_000),
+        (PhaseEvent::Complete, 3_000),
+    ];
+    assert_eq!(run.events.0, expected);
+}
+
+#[test]
+fn a_phase_waits_for_a_driver_that_is_ready() {
+    let mut run = Run::of(&[phase(Arrival::constant(10), Stop::after(SECOND))]);
+    assert_eq!(run.runner.poll(millis(0), false, &mut run.events), Step::WaitUntil(Instant::MAX));
+    let Step::Send(ticket) = run.poll(millis(700)) else { panic!("the first request is due at the start") };
+    assert_eq!((ticket.intended(), run.events.0[0]), (millis(700), (PhaseEvent::Start, 700)));
 }
 
 #[test]
 fn a_late_response_to_a_phase_that_timed_out_is_refused() {
-    let mut runner = runner(&[phase(Arrival::ClosedLoop { concurrency: 1 }, Stop::requests(1))]);
-    let Step::Send(ticket) = runner.poll(Nanos::ZERO, true) else { panic!("a closed loop sends at once") };
-    let _ = runner.poll(Nanos::new(1), true);
-    assert_eq!(runner.poll(Nanos::from_secs(9), true), Step::PhaseEnded);
-    let before = *runner.meter().stats();
-    assert_eq!(runner.finish(&ticket, Nanos::from_secs(9), Outcome::Success), Err(PhaseError::NotInFlight));
-    assert_eq!(before, *runner.meter().stats());
+    let mut run = Run::of(&[phase(Arrival::ClosedLoop { concurrency: 1 }, Stop::requests(1))]);
+    let Step::Send(ticket) = run.poll(millis(0)) else { panic!("a closed loop sends at once") };
+    let _ = run.poll(millis(1));
+    assert_eq!(run.poll(millis(9_000)), Step::PhaseEnded);
+    let before = *run.runner.meter().stats();
+    assert_eq!(run.runner.finish(ticket, millis(9_000), Outcome::Success), Err(PhaseError::NotInFlight));
+    assert_eq!(before, *run.runner.meter().stats());
+}
+
+#[test]
+fn a_late_response_to_the_run_before_is_refused() {
+    let phases = [phase(Arrival::ClosedLoop { concurrency: 1 }, Stop::requests(1))];
+    let mut run = Run::of(&phases);
+    let Step::Send(old) = run.poll(millis(0)) else { panic!("a closed loop sends at once") };
+    run.runner.cancel(millis(1), &mut ());
+    run.drive(Duration::ZERO, 1);
+    assert!(run.begin(plan(1, &phases), "device"));
+    let Step::Send(_live) = run.poll(millis(2)) else { panic!("a closed loop sends at once") };
+    assert_eq!(run.runner.finish(old, millis(3), Outcome::Success), Err(PhaseError::NotInFlight));
+    assert_eq!(run.counts().in_flight(), 1);
 }
 
 #[test]
 fn cancel_ends_the_run_at_once_and_starts_no_other_phase() {
     let closed = phase(Arrival::ClosedLoop { concurrency: 3 }, Stop::requests(9));
-    let mut runner = runner(&[closed.clone(), closed]);
-    for _ in 0..3 {
-        assert!(matches!(runner.poll(Nanos::ZERO, true), Step::Send(_)));
-    }
-    runner.cancel(Nanos::new(7));
-    let stats = runner.meter().stats();
-    assert!(stats.cancelled && !stats.timed_out);
-    assert_eq!(stats.counts.cancelled, 3);
-    assert_eq!(runner.poll(Nanos::new(8), true), Step::PhaseEnded);
-    runner.next_phase();
-    assert_eq!(runner.poll(Nanos::new(9), true), Step::Finished);
-}
-
-#[test]
-fn a_plan_that_cannot_run_is_refused() {
-    assert_eq!(Runner::<64, 1>::new(RunPlan::new(0), ()).unwrap_err(), RunnerError::NoPhases);
+    let mut run = Run::of(&[closed.clone(), closed]);
+    let _open: Vec<_> = (0..3).map(|_| run.poll(millis(0))).collect();
+    run.runner.cancel(millis(7), &mut run.events);
+    let stats = run.runner.meter().stats();
+    assert!(stats.cancelled);
+    assert_eq!((stats.counts.sent, stats.counts.cancelled), (3, 3));
+    assert_eq!(run.poll(millis(8)), Step::PhaseEnded);
+    run.runner.next_phase();
+    assert_eq!(run.poll(millis(9)), Step::Finished);
 }
 
 #[test]
 fn a_run_that_is_cancelled_before_its_first_poll_sends_nothing() {
-    let mut runner = runner(&[phase(Arrival::ClosedLoop { concurrency: 1 }, Stop::requests(1))]);
-    runner.cancel(Nanos::ZERO);
-    assert_eq!(runner.poll(Nanos::ZERO, true), Step::Finished);
-    assert!(runner.hook.0.is_empty());
+    let mut run = Run::of(&[phase(Arrival::ClosedLoop { concurrency: 1 }, Stop::requests(1))]);
+    run.runner.cancel(Instant::BOOT, &mut run.events);
+    assert_eq!(run.poll(Instant::BOOT), Step::Finished);
+    assert!(run.events.0.is_empty());
+}
+
+#[test]
+fn phases_know_how_many_of_their_kind_came_before() {
+    use PhaseKind::{Profiling, Warmup};
+    let kinds = [Warmup, Profiling, Warmup, Profiling];
+    let phases = kinds.map(|kind| PhasePlan { kind, ..phase(Arrival::constant(1), Stop::requests(1)) });
+    let mut run = Run::of(&phases);
+    let mut seen = Vec::new();
+    for _ in kinds {
+        let Step::Send(ticket) = run.poll(millis(0)) else { panic!("it sends at once") };
+        run.runner.finish(ticket, millis(0), Outcome::Success).unwrap();
+        assert_eq!(run.poll(millis(0)), Step::PhaseEnded);
+        let stats = run.runner.meter().stats();
+        seen.push((stats.index, stats.kind, stats.instance));
+        run.runner.next_phase();
+    }
+    assert_eq!(seen, [(0, Warmup, 0), (1, Profiling, 0), (2, Warmup, 1), (3, Profiling, 1)]);
+}
+
+#[test]
+fn no_run_and_no_phases_are_the_same() {
+    let mut run = Run::idle();
+    assert_eq!(run.poll(Instant::BOOT), Step::Finished);
+    assert!(!run.begin(RunPlan::new(0), "device"));
+    assert_eq!(run.poll(Instant::BOOT), Step::Finished);
+    assert!(run.runner.phase_plan().is_none());
+}
+
+#[test]
+fn a_second_run_is_as_on_a_new_runner() {
+    let phases = |requests| [phase(Arrival::constant(100), Stop::requests(requests))];
+    let mut again = Run::idle();
+    for requests in [5, 3] {
+        assert!(again.begin(plan(1, &phases(requests)), "device"));
+        let mut new = Run::of(&phases(requests));
+        let service = Duration::from_millis(requests);
+        assert_eq!(again.drive(service, 10), new.drive(service, 10));
+        assert_eq!(again.events.0, new.events.0);
+        assert_eq!(again.runner.meter().stats(), new.runner.meter().stats());
+        let service = |run: &Run| run.histogram(LoadMetric::ServiceTime).totals();
+        assert_eq!(service(&again), service(&new));
+    }
+}
+
+/// When the requests of a Poisson run are due.
+fn arrivals(seed: u64, device_id: &str) -> Vec<Instant> {
+    let mut run = Run::idle();
+    assert!(run.begin(plan(seed, &[phase(Arrival::poisson(100), Stop::requests(200))]), device_id));
+    let (mut now, mut due) = (Instant::BOOT, Vec::new());
+    loop {
+        match run.poll(now) {
+            Step::Send(ticket) => due.push(ticket.intended()),
+            Step::WaitUntil(until) if run.counts().sent < 200 => now = until,
+            _ => return due,
+        }
+    }
+}
+
+#[test]
+fn devices_with_one_plan_do_not_coincide_and_each_is_reproducible() {
+    let [one, other] = ["bench-1", "bench-2"].map(|device| arrivals(7, device));
+    assert_eq!(one.len(), 200);
+    assert_eq!(one.iter().filter(|due| other.contains(due)).count(), 0, "no two requests are due together");
+    assert!(one == arrivals(7, "bench-1") && other == arrivals(7, "bench-2"));
+    assert!(one != arrivals(8, "bench-1"));
 }
 
 proptest! {
@@ -187,13 +308,13 @@ proptest! {
     fn every_run_ends_and_adds_up(
         seed: u64, rate in 1_u32..2_000, requests in 1_u64..60, connections in 1_usize..5, service in 0_u64..50_000_000,
     ) {
-        let mut plan = RunPlan::<4>::new(seed);
-        let poisson = Arrival::Poisson { rate: Rate::per_second(rate) };
-        plan.push(phase(poisson, Stop { requests: Some(requests), duration: Some(Nanos::from_secs(1)) })).unwrap();
+        let stop = Stop { requests: Some(requests), duration: Some(SECOND) };
+        let plan = plan(seed, &[phase(Arrival::poisson(rate), stop)]);
         let run = || {
-            let mut runner = Runner::<64, 4, Events>::new(plan.clone(), Events::default()).unwrap();
-            let end = drive(&mut runner, Nanos::new(service), connections);
-            (end, *runner.meter().stats(), runner.meter().histogram(Metric::ResponseTime).clone())
+            let mut run = Run::idle();
+            assert!(run.begin(plan.clone(), "device"));
+            let end = run.drive(Duration::from_nanos(service), connections);
+            (end, *run.runner.meter().stats(), run.histogram(LoadMetric::ResponseTime).clone())
         };
         let (end, stats, responses) = run();
         prop_assert!(stats.counts.is_consistent());
@@ -201,29 +322,5 @@ proptest! {
         prop_assert_eq!(responses.count(), stats.counts.successful());
         prop_assert!(stats.counts.sent <= requests);
         prop_assert!((end, stats, responses) == run(), "the same seed and clock give the same run");
-    }
-}
-
-#[test]
-fn a_restarted_runner_is_as_a_new_one() {
-    let constant = Arrival::Constant { rate: Rate::per_second(100) };
-    let plan = |requests| {
-        let mut plan = RunPlan::new(1);
-        plan.push(phase(constant, Stop::requests(requests))).unwrap();
-        plan
-    };
-    let mut restarted = Runner::idle(Events::default());
-    assert_eq!(restarted.poll(Nanos::ZERO, true), Step::Finished);
-    assert_eq!(restarted.restart(RunPlan::new(0)), Err(RunnerError::NoPhases));
-    for requests in [5, 3] {
-        restarted.restart(plan(requests)).unwrap();
-        let mut new = runner(plan(requests).phases());
-        restarted.hook.0.clear();
-        let service = Nanos::from_millis(requests);
-        assert_eq!(drive(&mut restarted, service, 10), drive(&mut new, service, 10));
-        assert_eq!(restarted.hook.0, new.hook.0);
-        assert_eq!(restarted.meter().stats(), new.meter().stats());
-        let service = |runner: &Runner<64, 4, Events>| runner.meter().histogram(Metric::ServiceTime).totals();
-        assert_eq!(service(&restarted), service(&new));
     }
 }

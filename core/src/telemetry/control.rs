@@ -1,168 +1,188 @@
 //! The device's side of the commands: bytes from the host to requests, and the answers to them.
 
-use heapless::{String, Vec};
+use heapless::String;
 
-use super::command::{Command, CommandEnvelope, MAX_TARGET, decode_command, read_job};
-use super::decode::DecodeError;
+use super::command::{Command, CommandEnvelope, CommandError, MAX_TARGET, decode_command};
 use super::deframe::{Deframer, Segment};
-use super::frame::{Answer, AnswerFields, MAX_ENCODED, Refusal};
-use crate::plan::RunPlan;
+use super::frame::{Answer, MAX_ENCODED, Reason, Refusal};
+use crate::plan::{PhaseKind, PhasePlan, RunPlan};
 
-/// What the host wants the device to do. `P` is the capacity of the device's plans.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum Request<const P: usize> {
-    /// Say hello. After a run, this begins a new boot: a host is about to ask for another run.
+/// What the host wants, apart from what [`Control`] does itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
     Identify,
-    /// Run the plan. If it cannot be done, [`Control::refuse`] says so to the host.
-    Start {
-        /// The server, in the device's own terms.
-        target: String<MAX_TARGET>,
-        /// The plan.
-        plan: RunPlan<P>,
-    },
-    /// Cancel the run.
+    /// The driver decides on it: the command is answered by [`Control::decide`].
+    Start,
     Stop,
-    /// The end of a phase has come whole, or with `None`, that of the run:
-    /// [`Reporter::acknowledge`](super::Reporter::acknowledge).
-    Acknowledge(Option<u16>),
-    /// Send everything again: [`Reporter::resend`](super::Reporter::resend).
+    Acknowledge {
+        boot: u32,
+        phase: Option<u16>,
+    },
     Resend,
 }
 
-/// Receives commands, puts uploaded jobs together, and remembers the answer that is due. Jobs may take `S` bytes.
+/// Receives commands, puts an uploaded plan together, and remembers the answer that is due.
 ///
 /// A command that comes twice, because its answer was lost, is obeyed once and answered twice. Whatever else comes over
 /// the line is passed over; the host sends again what was not answered.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Control<const S: usize> {
+pub(crate) struct Control {
     deframer: Deframer<MAX_ENCODED>,
-    /// As much of the job as has come.
-    job: Vec<u8, S>,
-    /// How many bytes it will have, and the hash of its plan.
+    target: String<MAX_TARGET>,
+    /// How many phases the plan will have, and its hash.
     announced: (u16, u64),
-    busy: bool,
-    /// The last answer, in its plain form: there the lack of one is all zeros.
-    last: Option<AnswerFields>,
+    /// All of them have come.
+    is_whole: bool,
+    last: Option<Answer>,
     is_due: bool,
+    /// A start waits for the driver's decision.
+    is_asked: bool,
 }
 
-impl<const S: usize> Control<S> {
+impl Control {
     /// A control that has seen no command. All its bytes are zero, so that one in static memory takes no flash.
-    pub const fn new() -> Self {
-        const { assert!(S <= u16::MAX as usize, "a job's length is a u16") };
-        let deframer = Deframer::new();
-        Self { deframer, job: Vec::new(), announced: (0, 0), busy: false, last: None, is_due: false }
+    pub(crate) const fn new() -> Self {
+        Self {
+            deframer: Deframer::new(),
+            target: String::new(),
+            announced: (0, 0),
+            is_whole: false,
+            last: None,
+            is_due: false,
+            is_asked: false,
+        }
     }
 
-    /// Says whether a run is under way: then uploads and starts are refused.
-    pub const fn set_busy(&mut self, busy: bool) {
-        self.busy = busy;
+    /// The server that came with the plan.
+    pub(crate) fn target(&self) -> &str {
+        &self.target
     }
 
-    /// Takes the next byte from the host, and gives the request that it completes.
-    ///
-    /// Requests are accepted unless [`Control::refuse`] is called before the answer is sent.
+    /// Whether a start waits for the driver's decision.
+    pub(crate) const fn is_asked(&self) -> bool {
+        self.is_asked
+    }
+
+    /// Whether a command came that is answered.
+    pub(crate) const fn has_heard(&self) -> bool {
+        self.last.is_some()
+    }
+
+    /// Takes bytes from the host up to the end of a command, and gives the request that it makes. The plan is `None`
+    /// while a run is under way: then uploads and starts are refused.
     #[inline(never)]
-    pub fn push<const P: usize>(&mut self, byte: u8) -> Option<Request<P>> {
-        let Some(Segment::Whole(segment)) = self.deframer.push(byte) else { return None };
+    pub(crate) fn receive<const P: usize>(
+        &mut self,
+        bytes: &mut &[u8],
+        plan: Option<&mut RunPlan<P>>,
+    ) -> Option<Request> {
+        let Segment::Whole(segment) = self.deframer.take(bytes)? else { return None };
         let (id, command) = match decode_command(segment) {
             Ok(CommandEnvelope { id, command, .. }) => (id, command),
-            Err(DecodeError::UnknownKind { sequence, .. }) => {
-                self.answer(sequence, Err(Refusal::Unsupported));
+            Err(CommandError::UnknownKind(id)) => {
+                self.answer(id, Err(Reason::UNSUPPORTED.into()));
                 return None;
             }
-            Err(_) => return None,
+            Err(CommandError::Malformed(id)) => {
+                self.answer(id, Err(Reason::MALFORMED.into()));
+                return None;
+            }
+            Err(CommandError::NotACommand(_)) => return None,
         };
         match command {
-            Command::Acknowledge { phase } => return Some(Request::Acknowledge(phase)),
+            Command::Acknowledge { boot, phase } => return Some(Request::Acknowledge { boot, phase }),
             Command::Resend => return Some(Request::Resend),
             _ if self.last.is_some_and(|last| last.command == id) => {
-                self.is_due = true;
+                self.is_due = !self.is_asked;
                 return None;
             }
             _ => {}
         }
-        let (request, result) = match command {
-            Command::Identify => (Some(Request::Identify), Ok(())),
-            Command::Stop => (Some(Request::Stop), Ok(())),
-            _ if self.busy => (None, Err(Refusal::Busy)),
-            Command::Upload { plan_hash, length, offset, part } => {
-                let announced = (length, plan_hash);
-                (None, upload::<S, P>(&mut self.job, &mut self.announced, announced, offset, part))
+        let (request, result) = match (command, plan) {
+            (Command::Identify, _) => (Some(Request::Identify), Ok(())),
+            (Command::Stop, _) => (Some(Request::Stop), Ok(())),
+            (_, None) => (None, Err(Reason::BUSY.into())),
+            (_, Some(_)) if self.is_asked => (None, Err(Reason::BUSY.into())),
+            (Command::Prepare { plan_hash, seed, phases, target }, Some(plan)) => {
+                plan.clear(seed);
+                self.announced = (phases, plan_hash);
+                self.is_whole = false;
+                (None, prepare::<P>(&mut self.target, phases, target))
             }
-            Command::Start { plan_hash } => match read_job(&self.job) {
-                Ok((target, plan)) if plan_hash == plan.content_hash() => {
-                    (Some(Request::Start { target, plan }), Ok(()))
-                }
-                _ => (None, Err(Refusal::NoPlan)),
-            },
-            _ => (None, Err(Refusal::Unsupported)),
+            (Command::Phase { index, phase }, Some(plan)) => {
+                let taken = take(plan, index, phase);
+                let is_last = plan.phases().len() == usize::from(self.announced.0);
+                self.is_whole = taken.is_ok() && is_last && plan.content_hash() == self.announced.1;
+                let mismatch = taken.is_ok() && is_last && !self.is_whole;
+                (None, if mismatch { Err(Reason::HASH_MISMATCH.into()) } else { taken })
+            }
+            (Command::Start { plan_hash }, Some(_)) if self.is_whole && plan_hash == self.announced.1 => {
+                (Some(Request::Start), Ok(()))
+            }
+            (Command::Start { .. }, Some(_)) => (None, Err(Reason::NO_PLAN.into())),
+            _ => (None, Err(Reason::UNSUPPORTED.into())),
         };
         self.answer(id, result);
+        if request == Some(Request::Start) {
+            (self.is_asked, self.is_due) = (true, false);
+        }
         request
     }
 
-    /// Has the last request answered with a refusal.
-    pub fn refuse(&mut self, refusal: Refusal) {
-        if let Some(last) = &mut self.last {
-            *last = Answer { refusal: Some(refusal), ..Answer::from(*last) }.into();
-        }
+    /// The plan that was uploaded is gone.
+    pub(crate) fn forget(&mut self) {
+        self.target.clear();
+        self.is_whole = false;
     }
 
-    /// The answer that is due, for [`Reporter::answer`](super::Reporter::answer).
-    pub(super) fn due(&self) -> Option<Answer> {
-        self.last.filter(|_| self.is_due).map(Answer::from)
+    /// Has the start answered, as the driver decided.
+    pub(crate) fn decide(&mut self, decision: Result<(), Refusal>) {
+        let Some(last) = self.last.filter(|_| core::mem::take(&mut self.is_asked)) else { return };
+        self.answer(last.command, decision);
+    }
+
+    /// The answer that is due.
+    pub(crate) fn due(&self) -> Option<Answer> {
+        self.last.filter(|_| self.is_due)
     }
 
     /// The answer was sent.
-    pub(super) const fn answered(&mut self) {
+    pub(crate) const fn answered(&mut self) {
         self.is_due = false;
     }
 
     fn answer(&mut self, command: u32, result: Result<(), Refusal>) {
-        let (length, plan_hash) = self.announced;
-        let is_whole = length > 0 && usize::from(length) == self.job.len();
-        let plan_hash = if is_whole { plan_hash } else { 0 };
-        self.last = Some(Answer { command, plan_hash, refusal: result.err() }.into());
+        let plan_hash = if self.is_whole { self.announced.1 } else { 0 };
+        let Refusal { reason, detail } = result.err().unwrap_or(Reason::OBEYED.into());
+        self.last = Some(Answer { command, plan_hash, reason, detail });
         self.is_due = true;
     }
 }
 
-/// Appends a part of a job, and checks the job once it is whole. A job that is refused is forgotten.
-fn upload<const S: usize, const P: usize>(
-    job: &mut Vec<u8, S>,
-    announced: &mut (u16, u64),
-    (length, plan_hash): (u16, u64),
-    offset: u16,
-    part: &[u8],
-) -> Result<(), Refusal> {
-    if offset == 0 {
-        job.clear();
-        *announced = (length, plan_hash);
+fn limit(limit: usize) -> u16 {
+    u16::try_from(limit).unwrap_or(u16::MAX)
+}
+
+fn prepare<const P: usize>(known: &mut String<MAX_TARGET>, phases: u16, target: &str) -> Result<(), Refusal> {
+    known.clear();
+    if known.push_str(target).is_err() {
+        return Err(Refusal::with(Reason::TARGET_TOO_LONG, limit(MAX_TARGET)));
     }
-    if usize::from(length) > S {
-        return Err(Refusal::JobTooLong(u16::try_from(S).unwrap_or(u16::MAX)));
+    match usize::from(phases) {
+        0 => Err(Reason::CANNOT_RUN.into()),
+        phases if phases > P => Err(Refusal::with(Reason::TOO_MANY_PHASES, limit(P))),
+        _ => Ok(()),
     }
-    if usize::from(offset) != job.len() || *announced != (length, plan_hash) {
-        return Err(Refusal::OutOfOrder(u16::try_from(job.len()).unwrap_or(0)));
+}
+
+fn take<const P: usize>(plan: &mut RunPlan<P>, index: u16, phase: PhasePlan) -> Result<(), Refusal> {
+    let expected = limit(plan.phases().len());
+    if index != expected {
+        return Err(Refusal::with(Reason::OUT_OF_ORDER, expected));
     }
-    if part.len() > usize::from(length - offset.min(length)) || job.extend_from_slice(part).is_err() {
-        job.clear();
-        return Err(Refusal::Malformed);
+    if phase.kind == PhaseKind::Monitor {
+        return Err(Refusal::with(Reason::BAD_PHASE, index));
     }
-    if job.len() < usize::from(length) {
-        return Ok(());
-    }
-    let checked = match read_job::<P>(job) {
-        Ok((_, plan)) if plan.content_hash() != plan_hash => Err(Refusal::HashMismatch),
-        Ok(_) => Ok(()),
-        Err(refusal) => Err(refusal),
-    };
-    if checked.is_err() {
-        job.clear();
-    }
-    checked
+    plan.push(phase).map_err(|_| Reason::CANNOT_RUN.into())
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::checksum::crc32;
 use super::deframe::{Deframer, Segment};
 use super::frame::{Envelope, Frame, VERSION};
-use crate::time::Nanos;
+use crate::time::Instant;
 
 /// Why a segment is not a frame of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub enum DecodeError {
     NewerVersion {
         /// That version.
         version: u8,
+        /// The boot that the frame belongs to.
+        boot: u32,
         /// The frame's sequence number.
         sequence: u32,
     },
@@ -29,6 +31,8 @@ pub enum DecodeError {
     UnknownKind {
         /// That kind.
         kind: u32,
+        /// The boot that the frame belongs to.
+        boot: u32,
         /// The frame's sequence number.
         sequence: u32,
     },
@@ -43,10 +47,10 @@ impl fmt::Display for DecodeError {
         match self {
             Self::Framing => f.write_str("bytes that are no frame"),
             Self::Checksum => f.write_str("a frame whose checksum does not match: it was damaged on the line"),
-            Self::NewerVersion { version, sequence } => {
+            Self::NewerVersion { version, sequence, .. } => {
                 write!(f, "frame {sequence} is of protocol version {version}; this program knows {VERSION}: update it")
             }
-            Self::UnknownKind { kind, sequence } => {
+            Self::UnknownKind { kind, sequence, .. } => {
                 write!(f, "frame {sequence} is of kind {kind}, which this program does not know: update it")
             }
             Self::Malformed => f.write_str("a whole frame with content that makes no sense: the sender is at fault"),
@@ -61,9 +65,10 @@ impl core::error::Error for DecodeError {}
 #[derive(Deserialize)]
 struct Header {
     version: u8,
+    boot: u32,
     sequence: u32,
     #[expect(dead_code, reason = "has to be read to get past it")]
-    uptime: Nanos,
+    uptime: Instant,
     kind: u32,
 }
 
@@ -78,12 +83,12 @@ pub fn decode(segment: &mut [u8]) -> Result<Envelope<'_>, DecodeError> {
         return Err(DecodeError::Echo);
     }
     let (header, _): (Header, _) = postcard::take_from_bytes(payload).map_err(|_| DecodeError::Malformed)?;
-    let Header { version, sequence, kind, .. } = header;
+    let Header { version, boot, sequence, kind, .. } = header;
     if version > VERSION {
-        return Err(DecodeError::NewerVersion { version, sequence });
+        return Err(DecodeError::NewerVersion { version, boot, sequence });
     }
     if kind >= Frame::KINDS {
-        return Err(DecodeError::UnknownKind { kind, sequence });
+        return Err(DecodeError::UnknownKind { kind, boot, sequence });
     }
     match postcard::take_from_bytes(payload) {
         Ok((envelope, [])) => Ok(envelope),
@@ -93,42 +98,42 @@ pub fn decode(segment: &mut [u8]) -> Result<Envelope<'_>, DecodeError> {
 
 /// The payload of a segment whose checksum matches.
 pub(super) fn open(segment: &mut [u8]) -> Result<&[u8], DecodeError> {
-    let length = unstuff(segment).ok_or(DecodeError::Framing)?;
-    let decoded = segment.get(..length).ok_or(DecodeError::Framing)?;
-    let (payload, checksum) = decoded.split_last_chunk::<4>().ok_or(DecodeError::Framing)?;
+    let (payload, checksum) = unstuff(segment).and_then(<[u8]>::split_last_chunk::<4>).ok_or(DecodeError::Framing)?;
     if crc32(payload) != u32::from_le_bytes(*checksum) {
         return Err(DecodeError::Checksum);
     }
     Ok(payload)
 }
 
-/// Undoes COBS in place and gives the length of what is left, as the `cobs` crate does with bounds checks that panic.
-fn unstuff(segment: &mut [u8]) -> Option<usize> {
-    let (mut from, mut to) = (0, 0);
-    while let Some(&code) = segment.get(from) {
-        let end = from + usize::from(code);
+/// Undoes COBS in place, as the `cobs` crate does with bounds checks that panic.
+///
+/// Without the first code, each code stands where its zero belongs, and nothing moves. No zero belongs to a code after
+/// 255, of which frames of this version are too short: from there on everything moves to close the gap.
+pub(super) fn unstuff(segment: &mut [u8]) -> Option<&[u8]> {
+    let (mut code, mut from, mut to) = (*segment.first()?, 1, 1);
+    loop {
         // A code is never zero: that would be a delimiter.
-        if code == 0 || end > segment.len() {
-            return None;
+        let end = from + usize::from(code.checked_sub(1)?);
+        if to == from {
+            to = end;
+        } else {
+            for from in from..end {
+                *segment.get_mut(to)? = *segment.get(from)?;
+                to += 1;
+            }
         }
-        from += 1;
-        while from < end {
-            let byte = *segment.get(from)?;
-            *segment.get_mut(to)? = byte;
-            (from, to) = (from + 1, to + 1);
-        }
-        if code != u8::MAX && from < segment.len() {
+        let Some(&next) = segment.get(end) else { return segment.get(1..to) };
+        if code != u8::MAX {
             *segment.get_mut(to)? = 0;
             to += 1;
         }
+        (code, from) = (next, end + 1);
     }
-    Some(to)
 }
 
 /// What came over the line.
 #[derive(Debug, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[expect(clippy::large_enum_variant, reason = "there is no heap for a frame, and a receiver gives one at a time")]
 #[non_exhaustive]
 pub enum Received<'a> {
     /// A frame.
@@ -154,9 +159,28 @@ impl<const N: usize> Receiver<N> {
         Self(Deframer::new())
     }
 
-    /// Takes the next byte, and gives what it completes.
-    pub fn push(&mut self, byte: u8) -> Option<Received<'_>> {
-        Some(match self.0.push(byte)? {
+    /// Takes the next bytes from the line, up to the one that completes something, and gives that; `bytes` is left with
+    /// those behind it.
+    ///
+    /// `None` says that all of `bytes` has been taken and what it began is not complete yet. Call it until then, or
+    /// what is left in `bytes` is lost.
+    ///
+    /// ```
+    /// use phasemeter_core::telemetry::{MAX_ENCODED, Received, Receiver};
+    ///
+    /// let mut receiver = Receiver::<MAX_ENCODED>::new();
+    /// let mut text = Vec::new();
+    /// for mut bytes in [&b"boot"[..], b"ing\0rea", b"dy\0"] {
+    ///     while let Some(received) = receiver.take(&mut bytes) {
+    ///         if let Received::Text(piece) = received {
+    ///             text.push(piece.to_vec());
+    ///         }
+    ///     }
+    /// }
+    /// assert_eq!(text, [&b"booting"[..], b"ready"]);
+    /// ```
+    pub fn take(&mut self, bytes: &mut &[u8]) -> Option<Received<'_>> {
+        Some(match self.0.take(bytes)? {
             Segment::Whole(segment) => match decode(segment) {
                 Ok(envelope) => Received::Frame(envelope),
                 Err(error) => Received::Broken(error),

@@ -5,7 +5,8 @@ use core::fmt;
 use serde::Serialize;
 
 use super::checksum::crc32;
-use super::frame::{Envelope, MAX_ENCODED};
+use super::frame::{Envelope, Frame, MAX_ENCODED};
+use crate::time::Instant;
 use crate::wire;
 
 /// The frame does not fit in [`MAX_ENCODED`] bytes, or not in the buffer.
@@ -30,7 +31,18 @@ impl core::error::Error for EncodeError {}
 /// # Errors
 /// [`EncodeError`] if the frame does not fit.
 pub fn encode(envelope: &Envelope<'_>, buffer: &mut [u8]) -> Result<usize, EncodeError> {
-    seal(envelope, buffer)
+    let Envelope { version, boot, sequence, uptime, frame } = envelope;
+    seal(&Outgoing { version: *version, boot: *boot, sequence: *sequence, uptime: *uptime, frame }, buffer)
+}
+
+/// An [`Envelope`] around a frame that stays where it is.
+#[derive(Serialize)]
+pub(super) struct Outgoing<'f> {
+    pub(super) version: u8,
+    pub(super) boot: u32,
+    pub(super) sequence: u32,
+    pub(super) uptime: Instant,
+    pub(super) frame: &'f Frame<'f>,
 }
 
 /// Writes any message as [`encode`] does a frame.

@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::histogram::Totals;
 use crate::histogram::counts::CountReader;
+use crate::metric::Metric;
+use crate::name::MAX_NAME;
+use crate::outcome::Failures;
 use crate::phase::PhaseStats;
-use crate::time::Nanos;
+use crate::time::Instant;
 use crate::wire;
 
 /// The protocol version that this crate speaks.
 pub const VERSION: u8 = 1;
-
-/// What a command has in place of the protocol version: version 1, in the direction of the device.
-pub const COMMAND_VERSION: u8 = 0x80 | VERSION;
 
 /// The longest payload, in bytes. With it, COBS costs one byte.
 pub const MAX_PAYLOAD: usize = 249;
@@ -23,11 +23,14 @@ pub const MAX_PAYLOAD: usize = 249;
 /// The longest frame on the line, in bytes: payload, CRC, COBS overhead and both delimiters.
 pub const MAX_ENCODED: usize = MAX_PAYLOAD + 4 + 1 + 2;
 
-/// The longest device id, firmware name and firmware version, in bytes. Longer ones are cut.
-pub const MAX_ID: usize = 32;
+/// What every frame has takes at most so many bytes of the payload.
+pub(super) const MAX_HEADER: usize = 1 + 5 + 5 + 10 + 1;
 
-/// The most metrics that a frame can name.
-pub const MAX_METRICS: usize = 8;
+/// The most metrics that one [`MetricTable`] frame names: as many as fit, however long their names are.
+pub const METRICS_PER_FRAME: usize = (MAX_PAYLOAD - MAX_HEADER - 2) / (1 + MAX_NAME + 1);
+
+/// The most buckets that one [`Buckets`] frame counts, so that a short frame cannot ask for much work.
+pub const BUCKETS_PER_FRAME: u32 = 256;
 
 /// One frame with what all frames have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,10 +38,12 @@ pub const MAX_METRICS: usize = 8;
 pub struct Envelope<'a> {
     /// The protocol version.
     pub version: u8,
+    /// Names the boot that the frame belongs to, among those of the device. Each run has one of its own.
+    pub boot: u32,
     /// Counts the frames of a boot from 0.
     pub sequence: u32,
-    /// When the frame was made, since boot.
-    pub uptime: Nanos,
+    /// When the frame was made.
+    pub uptime: Instant,
     /// The frame.
     #[serde(borrow)]
     pub frame: Frame<'a>,
@@ -52,8 +57,13 @@ pub enum Frame<'a> {
     /// Who speaks, and how to read the rest.
     #[serde(borrow)]
     Hello(Hello<'a>),
+    /// Names and units of metrics.
+    #[serde(borrow)]
+    Metrics(MetricTable<'a>),
     /// A phase's states, times and counts.
     Phase(PhaseReport),
+    /// The failed requests of a phase by cause.
+    Failures(FailureReport),
     /// A part of a histogram.
     #[serde(borrow)]
     Buckets(Buckets<'a>),
@@ -67,55 +77,90 @@ pub enum Frame<'a> {
 
 impl Frame<'_> {
     /// How many kinds of frame this version knows; a kind is below it.
-    pub const KINDS: u32 = 6;
+    pub const KINDS: u32 = 8;
 }
 
-/// Who speaks, and how to read the rest: a host that attaches in mid-run needs nothing else.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What a device is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Mode {
+    /// Nothing: it waits for a plan.
+    #[default]
+    Idle,
+    /// It runs a plan, which ends.
+    Load,
+    /// It measures itself, phase by phase as its firmware says, without a plan and maybe without an end.
+    Monitor,
+}
+
+/// Who speaks, and how to read the rest: a host that attaches in mid-run needs this, and the metric table behind it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Hello<'a> {
-    /// Names the device; at most [`MAX_ID`] bytes.
+    /// Names the device; at most [`MAX_NAME`] bytes.
     pub device_id: &'a str,
-    /// Differs from boot to boot.
-    pub boot_id: u64,
-    /// The firmware's name; at most [`MAX_ID`] bytes.
+    /// The firmware's name; at most [`MAX_NAME`] bytes.
     pub firmware: &'a str,
-    /// The firmware's version; at most [`MAX_ID`] bytes.
+    /// The firmware's version; at most [`MAX_NAME`] bytes.
     pub firmware_version: &'a str,
     /// The resolution of the device's clock, in ticks a second.
     pub clock_hz: u32,
-    /// Names the plan's content.
+    /// What the device is doing.
+    pub mode: Mode,
+    /// Names the content of the plan that it runs; 0 if it runs none.
     pub plan_hash: u64,
-    /// How many phases the plan has.
+    /// How many phases that plan has.
     pub phases: u16,
     /// How many buckets a histogram has.
     pub capacity: u16,
     /// How wide a bucket's counter is.
     pub counter_bits: u8,
-    /// The names of the metrics; a metric's id is its place.
-    #[serde(borrow)]
-    pub metrics: Vec<&'a str, MAX_METRICS>,
+    /// How many metrics the device has; [`MetricTable`] frames name them.
+    pub metrics: u8,
+    /// Values that came outside of any phase, and are in no histogram.
+    pub outside: u64,
     /// Reports that were due and found no room in the transmit queue.
     pub skipped: u32,
 }
 
-/// A phase's states, times and counts, and how many samples its histograms hold.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Names and units of some metrics, in the order of their ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct MetricTable<'a> {
+    /// The id of the first one.
+    pub first: u8,
+    /// The metrics from that one on.
+    #[serde(borrow)]
+    pub metrics: Vec<Metric<'a>, METRICS_PER_FRAME>,
+}
+
+/// A phase's states, times and counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct PhaseReport {
     /// The phase.
     pub stats: PhaseStats,
-    /// The samples of each metric, by id.
-    pub samples: Vec<u64, MAX_METRICS>,
+    /// How many values the histograms of all its metrics hold together.
+    pub samples: u64,
     /// Reports that were due and found no room in the transmit queue.
     pub skipped: u32,
+}
+
+/// The failed requests of a phase by cause; sent beside the report of a phase that has any.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct FailureReport {
+    /// The phase's place in the run.
+    pub phase: u16,
+    /// Its failures.
+    pub failures: Failures,
 }
 
 /// Absolute counts of some buckets of one histogram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Buckets<'a> {
-    /// The phase's place in the plan.
+    /// The phase's place in the run.
     pub phase: u16,
     /// The metric's id.
     pub metric: u8,
@@ -143,13 +188,13 @@ impl core::error::Error for BucketsError {}
 impl Buckets<'_> {
     /// Calls `set` with each bucket's index and absolute count.
     ///
-    /// The work is bounded by the longest window a histogram can have, whatever the bytes say.
+    /// The work is bounded by [`BUCKETS_PER_FRAME`], whatever the bytes say.
     ///
     /// # Errors
-    /// [`BucketsError`] if the bytes end early or a run is longer than any histogram; the runs before have been given.
+    /// [`BucketsError`] if the bytes end early or there are more buckets than that; those before have been given.
     pub fn for_each(&self, mut set: impl FnMut(i32, u64)) -> Result<(), BucketsError> {
         let mut rest = self.counts;
-        let mut budget = MAX_WINDOW;
+        let mut budget = BUCKETS_PER_FRAME;
         while !rest.is_empty() {
             let (run, counts) = postcard::take_from_bytes(rest).map_err(|_| BucketsError)?;
             let (start, length): (i32, u32) = run;
@@ -165,14 +210,11 @@ impl Buckets<'_> {
     }
 }
 
-/// At the highest scale a `u64` of nanoseconds spans 16,385 buckets.
-const MAX_WINDOW: u32 = 1 << 15;
-
 /// What a histogram keeps beside its buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct MetricTotals {
-    /// The phase's place in the plan.
+    /// The phase's place in the run.
     pub phase: u16,
     /// The metric's id.
     pub metric: u8,
@@ -195,125 +237,104 @@ pub struct Finished {
 /// What became of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[serde(from = "AnswerFields", into = "AnswerFields")]
 pub struct Answer {
     /// The command's id.
     pub command: u32,
     /// Names the plan that the device has received whole; 0 while it has none.
     pub plan_hash: u64,
-    /// Why the command was not obeyed; `None` if it was.
-    pub refusal: Option<Refusal>,
+    /// Why the command was not obeyed; [`Reason::OBEYED`] if it was.
+    pub reason: Reason,
+    /// A number that belongs to the reason.
+    pub detail: u16,
 }
 
-/// Why a device does not obey a command.
+impl Answer {
+    /// Why the command was not obeyed; `None` if it was.
+    pub fn refusal(&self) -> Option<Refusal> {
+        let Self { reason, detail, .. } = *self;
+        (reason != Reason::OBEYED).then_some(Refusal { reason, detail })
+    }
+}
+
+/// Why a device does not obey a command. A number, so that hosts can read those of newer devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Reason(u8);
+
+impl Reason {
+    /// It does.
+    pub const OBEYED: Self = Self(0);
+    /// The command is of a kind that the device does not know.
+    pub const UNSUPPORTED: Self = Self(1);
+    /// A run is under way.
+    pub const BUSY: Self = Self(2);
+    /// The command's fields make no sense to the device.
+    pub const MALFORMED: Self = Self(3);
+    /// The phase does not follow on those that the device has; the upload goes on at this place.
+    pub const OUT_OF_ORDER: Self = Self(4);
+    /// The plan came whole, and has another hash than announced: device and host read it differently.
+    pub const HASH_MISMATCH: Self = Self(5);
+    /// The plan has more phases than the device can hold, which is so many.
+    pub const TOO_MANY_PHASES: Self = Self(6);
+    /// The phase at this place is none that the device can carry out.
+    pub const BAD_PHASE: Self = Self(7);
+    /// The target is longer than it may be, which is so many bytes.
+    pub const TARGET_TOO_LONG: Self = Self(8);
+    /// The device cannot reach such a target.
+    pub const BAD_TARGET: Self = Self(9);
+    /// There is nothing to start: the device has no plan, or another one.
+    pub const NO_PLAN: Self = Self(10);
+    /// The plan has no phases, or one that never ends.
+    pub const CANNOT_RUN: Self = Self(11);
+}
+
+/// A device does not obey a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum Refusal {
-    /// The command is of a kind that the device does not know.
-    Unsupported,
-    /// A run is under way.
-    Busy,
-    /// The job is longer than the device's buffer, which has so many bytes.
-    JobTooLong(u16),
-    /// The part of the job does not follow on what the device has; the upload goes on at this byte.
-    OutOfOrder(u16),
-    /// The job came whole, and is no target and plan.
-    Malformed,
-    /// The job came whole, and its plan has another hash than announced: device and host read it differently.
-    HashMismatch,
-    /// The plan has more phases than the device can hold, which is so many.
-    TooManyPhases(u16),
-    /// The phase at this place is none that the device can carry out: of a new kind, wider than it has connections, or with
-    /// a path that is none or too long.
-    BadPhase(u16),
-    /// The target is longer than it may be, which is so many bytes.
-    TargetTooLong(u16),
-    /// The device cannot reach such a target.
-    BadTarget,
-    /// There is nothing to start: the device has no plan, or another one.
-    NoPlan,
-    /// The plan has no phases, or one that never ends.
-    CannotRun,
-    /// A reason of a newer version.
-    Unknown(u8),
+pub struct Refusal {
+    /// Why.
+    pub reason: Reason,
+    /// A number that belongs to the reason; 0 if none does.
+    pub detail: u16,
+}
+
+impl Refusal {
+    /// A refusal to which this number belongs.
+    pub const fn with(reason: Reason, detail: u16) -> Self {
+        Self { reason, detail }
+    }
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        Self { reason, detail: 0 }
+    }
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unsupported => f.write_str("it does not know this command: update its firmware"),
-            Self::Busy => f.write_str("a run is under way: stop it first"),
-            Self::JobTooLong(limit) => write!(f, "target and plan may take {limit} bytes: shorten the plan"),
-            Self::OutOfOrder(expected) => write!(f, "it expected the upload to go on at byte {expected}"),
-            Self::Malformed => f.write_str("what it received is no job: are host and firmware of one version?"),
-            Self::HashMismatch => f.write_str("it reads another plan: are host and firmware of one version?"),
-            Self::TooManyPhases(limit) => write!(f, "a plan may have {limit} phases: leave some out"),
-            Self::BadPhase(index) => write!(
-                f,
-                "it cannot carry out phase {index}: its kind is new to it, it has fewer connections, or the path is none or too long"
+        let Self { reason, detail } = self;
+        match *reason {
+            Reason::UNSUPPORTED => f.write_str("it does not know this command: update its firmware"),
+            Reason::BUSY => f.write_str("a run is under way: stop it first"),
+            Reason::MALFORMED => f.write_str(
+                "what it received makes no sense to it: use a phasemeter and a firmware of one version, and shorter paths",
             ),
-            Self::TargetTooLong(limit) => write!(f, "a target may have {limit} bytes"),
-            Self::BadTarget => f.write_str("it cannot reach such a target: give an IPv4 address and a port"),
-            Self::NoPlan => f.write_str("it has no plan, or another one: upload it first"),
-            Self::CannotRun => f.write_str("the plan has no phases, or one that never ends"),
-            Self::Unknown(code) => write!(f, "for a reason, {code}, that this program does not know: update it"),
+            Reason::OUT_OF_ORDER => write!(f, "it expected the upload to go on at phase {detail}"),
+            Reason::HASH_MISMATCH => f.write_str("it reads another plan: use a phasemeter and a firmware of one version"),
+            Reason::TOO_MANY_PHASES => write!(f, "a plan may have {detail} phases: leave some out"),
+            Reason::BAD_PHASE => write!(
+                f,
+                "it cannot carry out phase {detail}: its kind is new to it, it has fewer connections, or the path has \
+                 spaces or does not begin with /"
+            ),
+            Reason::TARGET_TOO_LONG => write!(f, "a target may have {detail} bytes"),
+            Reason::BAD_TARGET => f.write_str("it cannot reach such a target: give an IPv4 address and a port"),
+            Reason::NO_PLAN => f.write_str("it has no plan, or another one: upload it first"),
+            Reason::CANNOT_RUN => f.write_str("the plan has no phases, or one that never ends"),
+            Reason(code) => write!(f, "for a reason, {code}, that this program does not know: update it"),
         }
     }
 }
 
 impl core::error::Error for Refusal {}
-
-/// An [`Answer`] as it goes over the line: plain numbers, which cost less code than an enum.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(super) struct AnswerFields {
-    pub(super) command: u32,
-    plan_hash: u64,
-    reason: u8,
-    detail: u16,
-}
-
-impl From<Answer> for AnswerFields {
-    fn from(Answer { command, plan_hash, refusal }: Answer) -> Self {
-        let (reason, detail) = match refusal {
-            None => (0, 0),
-            Some(Refusal::Unsupported) => (1, 0),
-            Some(Refusal::Busy) => (2, 0),
-            Some(Refusal::JobTooLong(limit)) => (3, limit),
-            Some(Refusal::OutOfOrder(expected)) => (4, expected),
-            Some(Refusal::Malformed) => (5, 0),
-            Some(Refusal::HashMismatch) => (6, 0),
-            Some(Refusal::TooManyPhases(limit)) => (7, limit),
-            Some(Refusal::BadPhase(index)) => (8, index),
-            Some(Refusal::TargetTooLong(limit)) => (9, limit),
-            Some(Refusal::BadTarget) => (10, 0),
-            Some(Refusal::NoPlan) => (11, 0),
-            Some(Refusal::CannotRun) => (12, 0),
-            Some(Refusal::Unknown(code)) => (code, 0),
-        };
-        Self { command, plan_hash, reason, detail }
-    }
-}
-
-impl From<AnswerFields> for Answer {
-    fn from(AnswerFields { command, plan_hash, reason, detail }: AnswerFields) -> Self {
-        let refusal = match reason {
-            0 => None,
-            1 => Some(Refusal::Unsupported),
-            2 => Some(Refusal::Busy),
-            3 => Some(Refusal::JobTooLong(detail)),
-            4 => Some(Refusal::OutOfOrder(detail)),
-            5 => Some(Refusal::Malformed),
-            6 => Some(Refusal::HashMismatch),
-            7 => Some(Refusal::TooManyPhases(detail)),
-            8 => Some(Refusal::BadPhase(detail)),
-            9 => Some(Refusal::TargetTooLong(detail)),
-            10 => Some(Refusal::BadTarget),
-            11 => Some(Refusal::NoPlan),
-            12 => Some(Refusal::CannotRun),
-            code => Some(Refusal::Unknown(code)),
-        };
-        Self { command, plan_hash, refusal }
-    }
-}

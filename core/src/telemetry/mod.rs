@@ -11,7 +11,7 @@
 //! ```
 //!
 //! - *Payload*: an [`Envelope`] in [postcard](https://postcard.jamesmunns.com/wire-format)'s wire format, at most
-//!   [`MAX_PAYLOAD`] bytes.
+//!   [`MAX_PAYLOAD`] bytes. Bytes behind the last field make the frame malformed.
 //! - *CRC-32*: CRC-32/ISO-HDLC (polynomial 0x04C11DB7 reflected, initial value and final xor 0xFFFFFFFF; "123456789"
 //!   has 0xCBF43926) of the payload, least significant byte first.
 //! - *COBS*: Consistent Overhead Byte Stuffing (Cheshire and Baker, 1999), so that 0x00 is free to delimit.
@@ -26,81 +26,121 @@
 //!
 //! postcard's integers: `u8` is one byte; `u16`, `u32`, `u64` and `u128` are LEB128 varints; `i8` is one byte, two's
 //! complement; `bool` is 0 or 1; strings and byte strings are a varint length and the bytes; an `Option` is 0, or 1
-//! and the value; a list is a varint length and the elements; fields follow each other in the order given.
+//! and the value; a list is a varint length and the elements; an enum is its number as `u32`, and the fields of that
+//! variant; fields follow each other in the order given.
 //!
 //! | field | type | meaning |
 //! |---|---|---|
 //! | version | `u8` | [`VERSION`]: 1 |
-//! | sequence | `u32` | counts the frames of a boot from 0; a jump tells how many were lost |
+//! | boot | `u32` | names the boot that the frame belongs to, among those of its device |
+//! | sequence | `u32` | counts the frames of a boot from 0; a jump tells how many were lost. It wraps |
 //! | uptime | `u64` | nanoseconds since boot when the frame was made |
 //! | kind | `u32` | which frame follows, below |
 //! | body | | the frame's fields |
 //!
-//! The first four fields keep their place and type in every version to come. A receiver that meets a newer version
+//! The first five fields keep their place and type in every version to come. A receiver that meets a newer version
 //! or an unknown kind counts the frame as received, says so, and goes on. Versions from 0x80 up are those of commands.
+//!
+//! # Boots
+//!
+//! Each start of the device is a boot, and so is each run after it: the device draws another number for each, such that
+//! two boots of one device have one number once in 2³² times. **A frame belongs to the boot that it names, whenever it
+//! comes**: late, twice, or between those of another boot. A frame is late if its sequence number lies behind the
+//! highest one received of its boot, by less than 2³¹ and modulo 2³²; it counts as received, and is no sign of a reset. A
+//! boot that had begun a run, and has not finished it when frames of another boot with a run come, was cut by a reset.
+//! The same boot on two lines is one device heard twice.
 //!
 //! | kind | frame | when |
 //! |---|---|---|
 //! | 0 | [`Hello`] | at boot and about once a second: who speaks, and how to read the rest |
-//! | 1 | [`PhaseReport`] | at each transition and a few times a second: a phase's states, times and counts |
-//! | 2 | [`Buckets`] | a part of a histogram: absolute counts of some of its buckets |
-//! | 3 | [`MetricTotals`] | what a histogram keeps beside its buckets; ends a snapshot |
-//! | 4 | [`Finished`] | after the last phase: the run is over |
-//! | 5 | [`Answer`] | after a command: what became of it |
+//! | 1 | [`MetricTable`] | behind each hello: names and units of the metrics |
+//! | 2 | [`PhaseReport`] | at each transition and a few times a second: a phase's states, times and counts |
+//! | 3 | [`FailureReport`] | before the report of a phase that has failed requests: how many for which cause |
+//! | 4 | [`Buckets`] | a part of a histogram: absolute counts of some of its buckets |
+//! | 5 | [`MetricTotals`] | what a histogram keeps beside its buckets; ends a snapshot |
+//! | 6 | [`Finished`] | after the last phase: the run is over |
+//! | 7 | [`Answer`] | after a command: what became of it |
 //!
 //! ## 0: Hello
-//! `device_id` string, `boot_id` `u64`, `firmware` string, `firmware_version` string, `clock_hz` `u32`, `plan_hash`
-//! `u64` ([`RunPlan::content_hash`](crate::plan::RunPlan::content_hash)), `phases` `u16`, `capacity` `u16` (buckets of
-//! a histogram), `counter_bits` `u8`, `metrics` list of strings (a metric's id is its place), `skipped` `u32`.
+//! `device_id` string, `firmware` string, `firmware_version` string (each at most 32 bytes), `clock_hz` `u32`, `mode` `u32`
+//! (0 idle: waits for a plan; 1 load: runs a plan, which ends; 2 monitor: measures itself, maybe without end), `plan_hash`
+//! `u64` ([`RunPlan::content_hash`](crate::plan::RunPlan::content_hash); 0 unless it runs a plan), `phases` `u16` (of that
+//! plan), `capacity` `u16` (buckets of a histogram), `counter_bits` `u8`, `metrics` `u8` (how many there are), `outside`
+//! `u64` (values that came outside of any phase and are in no histogram), `skipped` `u32`.
 //!
-//! `skipped` counts the reports that were due and found no room in the transmit queue. They are not in the sequence.
+//! `skipped` counts the reports that were due and found no room in the transmit queue. They are not in the sequence. A
+//! device whose run is over says hello in the boot of that run, with mode idle.
 //!
-//! ## 1: Phase report
-//! `index` `u16` (place in the plan), `kind` `u32` (0 warmup, 1 profiling, 2 cooldown), `state` `u32` (0 created,
-//! 1 started, 2 sending complete, 3 complete), `timed_out` `bool`, `cancelled` `bool`, `started_at`,
-//! `sending_complete_at`, `completed_at` each `Option<u64>` (nanoseconds since boot), `sent`, `completed`, `errors`,
-//! `cancelled`, `unsent` each `u64`, `samples` list of `u64` (how many samples the histogram of each metric holds), `skipped` `u32`.
+//! ## 1: Metric table
+//! `first` `u8` (a metric's id), then a list of metrics from that one on: `name` string (at most 32 bytes), `unit` `u32`
+//! (0 nanoseconds, 1 a plain number). A metric's id is its place in the table. The whole table follows each hello, in as
+//! many frames as it takes, and does not change within a boot. The first five metrics of a load generator are those of
+//! [`LoadMetric`](crate::metric::LoadMetric); a receiver goes by the names all the same.
 //!
-//! ## 2: Buckets
+//! ## 2: Phase report
+//! `index` `u16` (place in the run), `kind` `u32` (0 warmup, 1 profiling, 2 cooldown, 3 monitor), `label` string (what the
+//! firmware calls a monitored phase; else empty), `instance` `u16` (phases of the same kind before this one in the plan; of
+//! a monitored phase its place), `state` `u32` (0 created, 1 started, 2 sending complete, 3 complete), `timed_out` `bool`,
+//! `cancelled` `bool`, `started_at`, `sending_complete_at`, `completed_at` each `Option<u64>` (nanoseconds since boot),
+//! `sent`, `completed`, `errors`, `cancelled`, `unsent` each `u64`, `unsent_at_least` `bool` (there may be more unsent
+//! requests), then `samples` `u64` (how many values the histograms of all metrics hold together), `skipped` `u32`.
+//!
+//! Boot and index identify a phase; kind, label and instance never change. States only advance and counts only grow: a
+//! report that says less than one before it is late. A phase that is complete does not change any more.
+//!
+//! ## 3: Failure report
+//! `phase` `u16` (its index), `not_connected`, `timed_out`, `broken`, `malformed` each `u64`, `statuses` a list of (`u16`
+//! status code, `u64` count), `other_statuses` `u64`. Together they are the `errors` of the phase report that follows.
+//! At most six codes are counted apart, the first that occur.
+//!
+//! ## 4: Buckets
 //! `phase` `u16`, `metric` `u8` (id), `scale` `i8`, `counts` byte string: a list of runs until its end, each
 //!
 //! - `start`: varint of the zigzagged bucket index at which the run starts ([`histogram`](crate::histogram) has the grid),
-//! - `length`: varint, how many buckets,
+//! - `length`: varint, how many buckets; the runs of a frame have at most [`BUCKETS_PER_FRAME`] together, 256,
 //! - the counts of those buckets in index order, as tokens. A token is a varint of the zigzagged difference to the
-//!   count before it (0 before the first); a difference of zero is followed by a varint that tells how many further
-//!   counts are equal.
+//!   count before it (0 before the first), both taken modulo 2⁶⁴; a difference of zero is followed by a varint that tells
+//!   how many further counts are equal, which are no more than the run has left.
 //!
 //! Zigzag maps 0, −1, 1, −2, … to 0, 1, 2, 3, …
 //!
-//! ## 3: Metric totals
+//! ## 5: Metric totals
 //! `phase` `u16`, `metric` `u8` (id), then [`Totals`](crate::histogram::Totals): `scale` `i8`, `count` `u64` (samples,
-//! zeros included), `zero` `u64` (samples of 0 ns, which are in no bucket), `min` and `max` each `u64` (nanoseconds; 0
+//! zeros included), `zero` `u64` (samples of 0, which are in no bucket), `min` and `max` each `u64` (0
 //! if there is no sample), `min_exact` and `max_exact` each `bool` (1: it was itself recorded; 0: it is a bound),
-//! `sum` `u128` (nanoseconds), `sum_of_squares` `u128` (square nanoseconds), `saturation` `u8`: the sum of 1 if a
-//! bucket, 2 if `count` or `zero`, 4 if `sum`, 8 if `sum_of_squares` is at the largest number of its type and so only a
-//! lower bound. Other bits are not used.
+//! `sum` `u128`, `sum_of_squares` `u128`, `saturation` `u8`: the sum of 1 if a bucket, 2 if `count` or `zero`, 4 if `sum`, 8
+//! if `sum_of_squares` is at the largest number of its type and so only a lower bound. Other bits are not used.
 //!
-//! ## 4: Finished
+//! ## 6: Finished
 //! `phases` `u16` (how many were run), `cancelled` `bool`, `skipped` `u32`.
 //!
-//! ## 5: Answer
+//! ## 7: Answer
 //! `command` `u32` (the id of the command), `plan_hash` `u64` (of the plan that the device has received whole, 0 if it
 //! has none), `reason` `u8`, `detail` `u16`. The reason is 0 if the command is obeyed; else it tells why not: 1 unsupported,
-//! 2 busy, 3 job too long (detail: the limit), 4 out of order (the offset to go on at), 5 malformed, 6 hash mismatch,
-//! 7 too many phases (the limit), 8 bad phase (its index), 9 target too long (the limit), 10 bad target, 11 no plan,
-//! 12 cannot run.
+//! 2 busy, 3 malformed, 4 out of order (detail: the phase to go on at), 5 hash mismatch, 6 too many phases (the limit),
+//! 7 bad phase (its index), 8 target too long (the limit), 9 bad target, 10 no plan, 11 cannot run.
 //!
 //! # Putting a histogram together
 //!
-//! Keep a count per bucket for each (boot, phase, metric), all zero at first. A `Buckets` frame sets the counts that it
-//! names, to absolute values. When it or a `MetricTotals` has a lower scale than what is kept, add the kept counts up
-//! first: the bucket index at the lower scale is the index shifted right arithmetically by the difference of scales.
+//! Keep a count per bucket for each (boot, phase, metric), all zero at first. A `Buckets` frame raises the counts that it
+//! names to absolute values; a smaller value than the kept one is late and changes nothing. When it or a `MetricTotals`
+//! has a lower scale than what is kept, add the kept counts up first: the bucket index at the lower scale is the index
+//! shifted right arithmetically by the difference of scales. When it has a higher scale, it is late: pass it over.
 //! At each `MetricTotals`, the snapshot is whole if `zero + Σ counts = count`; else frames are missing, and a later
-//! snapshot repairs that, since every phase ends with all buckets sent again.
+//! snapshot repairs that, since every phase ends with all buckets sent again. A histogram without samples is not sent.
 //!
 //! Why that test suffices: counts only grow, so each kept count is at most the true one, and sums are equal only if every
-//! count is. Once something is saturated (flags 1 or 2) the sums need not agree, and only the numbering of the frames
-//! tells whether any is missing.
+//! count is. For the same reason a complete phase was received whole when the counts of its whole snapshots add up to the
+//! `samples` of its last report. Once something is saturated (flags 1 or 2) the sums need not agree, and only the
+//! numbering of the frames tells whether any is missing.
+//!
+//! A run of a plan was received whole when `Finished` came, its `phases` is that of the hello, and each of them is complete
+//! and whole. A monitor's run has no such end: what is open is as good as its last whole snapshot.
+//!
+//! # Limits
+//!
+//! A receiver may refuse what no device needs. This project's takes histograms of up to 4,096 used buckets, 32 metrics,
+//! and a bounded number of boots and phases of a device; what is beyond is counted, and makes the run incomplete.
 //!
 //! # Commands
 //!
@@ -117,24 +157,24 @@
 //! | kind | command | fields | answered |
 //! |---|---|---|---|
 //! | 0 | identify: send a hello | | yes |
-//! | 1 | upload a part of a job | `plan_hash` `u64`, `length` `u16` (of the job), `offset` `u16` (of this part), `part` byte string | yes |
-//! | 2 | start the uploaded plan | `plan_hash` `u64` | yes |
-//! | 3 | stop: cancel the run | | yes |
-//! | 4 | acknowledge the end of a phase, or of the run | `phase` `Option<u16>` | no |
-//! | 5 | send all buckets again | | no |
+//! | 1 | prepare for a plan | `plan_hash` `u64`, `seed` `u64`, `phases` `u16`, `target` string | yes |
+//! | 2 | the next phase of it | `index` `u16`, then the phase | yes |
+//! | 3 | start the plan | `plan_hash` `u64` | yes |
+//! | 4 | stop: cancel the run | | yes |
+//! | 5 | acknowledge the end of a phase, or of the run | `boot` `u32`, `phase` `Option<u16>` | no |
+//! | 6 | send all buckets again | | no |
 //!
-//! The numbers of a command have no superfluous bytes. A host sends one command at a time, and sends it again with the
-//! same id until it is answered: the device obeys it once. An upload begins at offset 0 and goes on where the last part
-//! ended; the answer to the last part says whether the device takes the plan, and echoes its hash.
+//! A host sends one command at a time, and sends it again with the same id until it is answered: the device obeys it
+//! once. The phases follow each other from 0; the answer to the last one echoes the plan's hash if the device has
+//! understood the same plan.
 //!
-//! A job is `target` string, then the plan: `seed` `u64` and a list of phases, each `kind` `u32` (as in the phase
-//! report), `workload` `u32` (0: `path` string; 1: `prompt_tokens` `u16`, `output_tokens` `u16`), `arrival` `u32` (0 closed
-//! loop: `concurrency` `u16`; 1 constant, 2 Poisson: requests in 1,000 s `u32`), the stop as `requests` `Option<u64>` and
-//! `duration` `Option<u64>` (nanoseconds), and `grace` `u64` (nanoseconds). The plan's hash is 64-bit FNV-1a over its bytes.
+//! A phase is `kind` `u32` (as in the phase report), `workload` `u32` (0: `path` string; 1: `prompt_tokens` `u16`,
+//! `output_tokens` `u16`), `arrival` `u32` (0 closed loop: `concurrency` `u16`; 1 constant, 2 Poisson: requests in 1,000 s
+//! `u32`), the stop as `requests` `Option<u64>` and `duration` `Option<u64>` (nanoseconds), and `grace` `u64` (nanoseconds).
+//! The plan's hash is 64-bit FNV-1a over `seed` `u64` and the list of its phases.
 //!
-//! While no run is under way, the hello has zero phases and the plan hash 0. Once a host has started a run, the device
-//! sends the end of each phase and of the run until it is acknowledged, a bounded number of times. Each run has a boot
-//! id of its own.
+//! Once a host has started a run, the device sends the end of each phase and of the run until it is acknowledged, a
+//! bounded number of times.
 
 mod frame;
 mod checksum;
@@ -146,18 +186,24 @@ mod command;
 mod control;
 mod snapshot;
 mod reporter;
+mod uplink;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
-pub use command::{Command, CommandEnvelope, Job, MAX_PART, MAX_TARGET, decode_command, encode_command};
-pub use control::{Control, Request};
+pub use command::{
+    COMMAND_VERSION, Command, CommandEnvelope, CommandError, MAX_TARGET, decode_command, encode_command,
+};
+pub(crate) use control::{Control, Request};
 pub use decode::{DecodeError, Received, Receiver, decode};
 pub use deframe::{Deframer, Segment};
 pub use encode::{EncodeError, encode};
 pub use frame::{
-    Answer, Buckets, BucketsError, COMMAND_VERSION, Envelope, Finished, Frame, Hello, MAX_ENCODED, MAX_ID, MAX_METRICS,
-    MAX_PAYLOAD, MetricTotals, PhaseReport, Refusal, VERSION,
+    Answer, BUCKETS_PER_FRAME, Buckets, BucketsError, Envelope, FailureReport, Finished, Frame, Hello, MAX_ENCODED,
+    MAX_PAYLOAD, METRICS_PER_FRAME, MetricTable, MetricTotals, Mode, PhaseReport, Reason, Refusal, VERSION,
 };
-pub use queue::{DrainError, TxQueue};
-pub use reporter::{Identity, Reporter, ReporterConfig};
+pub(crate) use queue::TxQueue;
+pub use reporter::{Identity, TelemetryConfig};
+pub(crate) use reporter::{LINE_RETRY, RunFacts};
+pub use uplink::DrainError;
+pub(crate) use uplink::Uplink;

@@ -2,17 +2,16 @@
 
 use heapless::Vec;
 
-use super::control::Control;
-use super::frame::{Envelope, Finished, Frame, Hello, MAX_ID, PhaseReport, VERSION};
-use super::queue::TxQueue;
+use super::frame::{Answer, FailureReport, Finished, Frame, Hello, MetricTable, Mode, PhaseReport};
+use super::queue::{Line, Numbering, TxQueue};
 use super::snapshot::Progress;
-use crate::hook::PhaseHook;
-use crate::meter::{METRICS, Meter, Metric, MetricView, PerMetric};
+use crate::meter::Meter;
+use crate::metric::Metric;
+use crate::name::cut;
 use crate::phase::PhaseState;
-use crate::runner::Runner;
-use crate::time::Nanos;
+use crate::time::{Duration, Instant};
 
-/// Who the device is. Strings beyond [`MAX_ID`] bytes are cut.
+/// Who the device is. Names beyond [`MAX_NAME`](crate::name::MAX_NAME) bytes are cut.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Identity<'a> {
@@ -28,16 +27,23 @@ pub struct Identity<'a> {
     pub clock_hz: u32,
 }
 
+impl<'a> Identity<'a> {
+    /// A device of this name with an unnamed firmware, and a clock that counts nanoseconds.
+    pub const fn new(device_id: &'a str, boot_id: u64) -> Self {
+        Self { device_id, boot_id, firmware: "", firmware_version: "", clock_hz: 1_000_000_000 }
+    }
+}
+
 /// How often what is reported. The defaults suit a line of 115,200 baud.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct ReporterConfig {
-    /// Between two hellos.
-    pub hello_every: Nanos,
+pub struct TelemetryConfig {
+    /// Between two hellos, each with the metric table.
+    pub hello_every: Duration,
     /// Between two reports of a phase, apart from its transitions.
-    pub report_every: Nanos,
+    pub report_every: Duration,
     /// Between two snapshots of the histograms: what changed since the last.
-    pub snapshot_every: Nanos,
+    pub snapshot_every: Duration,
     /// Each so many snapshots, all buckets are sent and not only what changed.
     pub keyframe_every: u16,
     /// How often the final snapshot of a phase, and the end of the run, are sent; zero means once. On a lossless line
@@ -46,52 +52,78 @@ pub struct ReporterConfig {
     /// With a host that acknowledges the end of each phase and of the run: how often it is sent at most,
     pub final_attempts: u8,
     /// and how long after it was sent it is sent again.
-    pub acknowledge_within: Nanos,
+    pub acknowledge_within: Duration,
+    /// How long the line may take nothing while a run has to wait for it, between phases and at the end; then the run
+    /// goes on, and what was not sent is lost.
+    pub line_patience: Duration,
 }
 
-impl Default for ReporterConfig {
+impl Default for TelemetryConfig {
     fn default() -> Self {
         Self {
-            hello_every: Nanos::from_secs(1),
-            report_every: Nanos::from_millis(250),
-            snapshot_every: Nanos::from_millis(500),
+            hello_every: Duration::from_secs(1),
+            report_every: Duration::from_millis(250),
+            snapshot_every: Duration::from_millis(500),
             keyframe_every: 16,
             final_repeats: 2,
             final_attempts: 8,
-            acknowledge_within: Nanos::from_millis(500),
+            acknowledge_within: Duration::from_millis(500),
+            line_patience: Duration::from_secs(10),
         }
     }
 }
 
+/// What the hello says of the run. The default is that there is none.
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(crate) struct RunFacts {
+    pub(crate) mode: Mode,
+    pub(crate) plan_hash: u64,
+    pub(crate) phases: u16,
+}
+
 /// When to look again for room for what could not be reported.
-const RETRY_EVERY: Nanos = Nanos::from_millis(10);
+const RETRY_EVERY: Duration = Duration::from_millis(10);
+
+/// When to look again at a line that has to take something first.
+pub(crate) const LINE_RETRY: Duration = Duration::from_micros(500);
 
 /// Between the metrics of a snapshot: the load gets its turn.
-const METRIC_EVERY: Nanos = Nanos::from_millis(1);
+const METRIC_EVERY: Duration = Duration::from_millis(1);
 
 /// Turns the live phase into frames, at its own pace: the load never waits for the line.
 ///
-/// Call [`Reporter::poll`] after every [`Runner::poll`]. A report that is due and does not fit in the queue is counted
-/// and left out; the next one says the same and more. Only at the end of a phase does anything have to be sent:
-/// call [`Runner::next_phase`] once [`Reporter::is_phase_reported`], and stop once [`Reporter::is_run_reported`].
+/// A report that is due and does not fit in the queue is counted and left out; the next one says the same and more. Only
+/// at the end of a phase does anything have to be sent.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Reporter<'a> {
+pub(crate) struct Reporter<'a, const M: usize> {
     identity: Identity<'a>,
-    config: ReporterConfig,
-    sequence: u32,
+    /// The metric table, in two parts.
+    tables: [&'a [Metric<'a>]; 2],
+    config: TelemetryConfig,
+    facts: RunFacts,
+    numbering: Numbering,
+    /// Values that came outside of any phase.
+    outside: u64,
     skipped: u32,
-    next_hello: Nanos,
-    next_report: Nanos,
-    next_snapshot: Nanos,
+    /// When something is due next, unless the phase moves on before.
+    next_due: Instant,
+    next_hello: Instant,
+    /// How much of the hello and the metric table was told: nothing at 0, then the hello, then metric by metric.
+    introduced: u8,
+    next_report: Instant,
+    next_snapshot: Instant,
     snapshots: u16,
     /// The phase and the state that were reported last.
     reported: Option<(u16, PhaseState)>,
     /// How far the snapshot of each metric has come.
-    progress: PerMetric<Progress>,
+    progress: [Progress; M],
     /// How many metrics the current snapshot is done with. A snapshot that found no room goes on where it stopped, so
     /// that every metric gets its turn however small the queue is.
     metrics_done: usize,
+    /// The phase and the number of failures that were told of and whose report is yet to follow.
+    failures_told: Option<(u16, u64)>,
     /// How many times the end of the current phase is still to be sent; `None` until it has ended.
     finals_left: Option<u8>,
     /// How many times the end of the run is still to be sent.
@@ -99,169 +131,264 @@ pub struct Reporter<'a> {
     /// A host acknowledges what it has received.
     expects_acknowledgement: bool,
     /// When the end of the phase, or of the run, may be sent again.
-    next_final: Nanos,
+    next_final: Instant,
 }
 
-impl<'a> Reporter<'a> {
+impl<'a, const M: usize> Reporter<'a, M> {
+    #[expect(clippy::cast_possible_truncation, reason = "a meter has at most 32 metrics")]
+    const METRICS: u8 = M as u8;
+
     /// A reporter that begins with a hello at its first poll.
-    pub const fn new(identity: Identity<'a>, mut config: ReporterConfig) -> Self {
-        if config.final_repeats == 0 {
-            config.final_repeats = 1;
-        }
-        Self {
+    pub(crate) fn new(identity: Identity<'a>, tables: [&'a [Metric<'a>]; 2], config: TelemetryConfig) -> Self {
+        let mut reporter = Self {
             identity,
+            tables,
             config,
-            sequence: 0,
+            facts: RunFacts::default(),
+            numbering: Numbering { boot: 0, sequence: 0 },
+            outside: 0,
             skipped: 0,
-            next_hello: Nanos::ZERO,
-            next_report: Nanos::ZERO,
-            next_snapshot: Nanos::ZERO,
+            next_due: Instant::BOOT,
+            next_hello: Instant::BOOT,
+            introduced: 0,
+            next_report: Instant::BOOT,
+            next_snapshot: Instant::BOOT,
             snapshots: 0,
             reported: None,
-            progress: PerMetric([Progress::START; METRICS]),
-            metrics_done: METRICS,
+            progress: const { [Progress::START; M] },
+            metrics_done: M,
+            failures_told: None,
             finals_left: None,
-            finished_left: config.final_repeats,
+            finished_left: 0,
             expects_acknowledgement: false,
-            next_final: Nanos::ZERO,
-        }
+            next_final: Instant::BOOT,
+        };
+        reporter.begin(0, false);
+        reporter
     }
 
-    /// A host has asked for this run and acknowledges the ends: they are sent until it does, a bounded number of times.
-    pub const fn expect_acknowledgement(&mut self) {
-        self.expects_acknowledgement = true;
-        self.next_hello = Nanos::ZERO;
-        self.finished_left = self.config.final_attempts;
-        if self.finished_left == 0 {
-            self.finished_left = 1;
-        }
+    /// Begins a boot: that of this number since the device's own. A host that has asked for its run acknowledges the
+    /// ends: they are sent until it does, a bounded number of times.
+    pub(crate) fn begin(&mut self, run: u16, expects_acknowledgement: bool) {
+        self.numbering = Numbering { boot: nonce(self.identity.boot_id, run), sequence: 0 };
+        self.skipped = 0;
+        self.identify();
+        (self.next_report, self.next_snapshot) = (Instant::BOOT, Instant::BOOT);
+        (self.reported, self.failures_told) = (None, None);
+        self.expects_acknowledgement = expects_acknowledgement;
+        self.finished_left = self.attempts();
+        self.next_final = Instant::BOOT;
+    }
+
+    /// How often an end is sent at most.
+    fn attempts(&self) -> u8 {
+        let TelemetryConfig { final_attempts, final_repeats, .. } = self.config;
+        if self.expects_acknowledgement { final_attempts } else { final_repeats }.max(1)
+    }
+
+    pub(crate) const fn identity(&self) -> &Identity<'a> {
+        &self.identity
+    }
+
+    pub(crate) const fn config(&self) -> &TelemetryConfig {
+        &self.config
+    }
+
+    /// Says this of the run from the next hello on.
+    pub(crate) const fn describe(&mut self, facts: RunFacts) {
+        self.facts = facts;
+    }
+
+    /// Counts a value that came outside of any phase.
+    pub(crate) const fn count_outside(&mut self) {
+        self.outside = self.outside.saturating_add(1);
     }
 
     /// The host has received everything about the end of this phase, or with `None`, of the run: it is not sent again.
-    pub fn acknowledge(&mut self, phase: Option<u16>) {
+    pub(crate) fn acknowledge(&mut self, boot: u32, phase: Option<u16>) {
         match (phase, self.reported) {
+            _ if boot != self.numbering.boot => {}
             // Of the run only once its end was told.
-            (None, _) if self.next_final > Nanos::ZERO => self.finished_left = 0,
-            (Some(phase), Some((reported, PhaseState::Complete))) if phase == reported => self.finals_left = Some(0),
+            (None, _) if self.finished_left < self.attempts() => self.finished_left = 0,
+            (Some(phase), Some((reported, PhaseState::Complete))) if phase == reported => {
+                self.finals_left = Some(0);
+                self.next_final = Instant::BOOT;
+            }
             _ => {}
         }
     }
 
     /// The host has missed something: the next poll says hello and sends all buckets of the phase.
-    pub fn resend<const N: usize, const P: usize, H: PhaseHook>(&mut self, runner: &mut Runner<N, P, H>) {
-        self.next_hello = Nanos::ZERO;
-        self.next_snapshot = Nanos::ZERO;
-        self.next_final = Nanos::ZERO;
-        self.restart(runner.meter_mut());
+    pub(crate) fn resend<const N: usize>(&mut self, meter: &mut Meter<M, N>) {
+        self.identify();
+        self.next_snapshot = Instant::BOOT;
+        self.next_final = Instant::BOOT;
+        self.restart(meter);
     }
 
     /// The host has asked who this is: the next poll says hello.
-    pub const fn identify(&mut self) {
-        self.next_hello = Nanos::ZERO;
+    pub(crate) const fn identify(&mut self) {
+        self.next_hello = Instant::BOOT;
+        self.next_due = Instant::BOOT;
     }
 
-    /// Puts the answer to a command into the queue, if one is due and there is room. Call it before
-    /// [`Reporter::poll`], which may fill the queue.
-    pub fn answer<const S: usize, const Q: usize>(
-        &mut self,
-        now: Nanos,
-        control: &mut Control<S>,
-        queue: &mut TxQueue<Q>,
-    ) {
-        let mut line = Line { sequence: &mut self.sequence, now, queue };
-        if let Some(answer) = control.due()
-            && line.push(Frame::Answer(answer))
-        {
-            control.answered();
-        }
-    }
-
-    /// Says hello while no run is under way: [`Reporter::poll`] without a runner. `N` is the capacity of the
-    /// histograms to come.
-    pub fn poll_idle<const N: usize, const Q: usize>(&mut self, now: Nanos, queue: &mut TxQueue<Q>) {
-        if now >= self.next_hello {
-            self.next_hello = now.saturating_add(self.config.hello_every);
-            let hello = hello::<N>(&self.identity, 0, 0, self.skipped);
-            let mut line = Line { sequence: &mut self.sequence, now, queue };
-            line.push_or_skip(Frame::Hello(hello), &mut self.skipped);
-        }
+    /// Puts the answer to a command into the queue; tells whether it fitted.
+    pub(crate) fn answer<const Q: usize>(&mut self, now: Instant, answer: Answer, queue: &mut TxQueue<Q>) -> bool {
+        self.line(now, queue).push(&Frame::Answer(answer))
     }
 
     /// How many reports were due and found no room in the queue.
-    pub const fn skipped(&self) -> u32 {
+    pub(crate) const fn skipped(&self) -> u32 {
         self.skipped
     }
 
-    /// When the next report is due, if nothing happens before: always later than the last poll.
-    pub fn next_due(&self) -> Nanos {
-        self.next_hello.min(self.next_report).min(self.next_snapshot)
+    /// When the next report is due, if nothing happens before.
+    pub(crate) const fn next_due(&self) -> Instant {
+        self.next_due
     }
 
-    /// Whether everything about a phase that has ended is in the queue, or was acknowledged.
-    pub const fn is_phase_reported(&self) -> bool {
-        matches!(self.finals_left, Some(0))
+    /// Whether something is to be reported now.
+    #[inline]
+    pub(crate) fn is_due<const N: usize>(&self, now: Instant, meter: &Meter<M, N>) -> bool {
+        let stats = meter.stats();
+        now >= self.next_due || self.reported != Some((stats.index, stats.state))
     }
 
-    /// Whether the end of the run is in the queue, [`ReporterConfig::final_repeats`] times, or was acknowledged.
-    pub const fn is_run_reported(&self) -> bool {
+    /// Whether everything about the phase at this place, which has ended, is in the queue or was acknowledged.
+    pub(crate) fn is_phase_reported(&self, index: u16) -> bool {
+        self.reported == Some((index, PhaseState::Complete)) && self.finals_left == Some(0)
+    }
+
+    /// Whether the end of the run is in the queue, [`TelemetryConfig::final_repeats`] times, or was acknowledged.
+    pub(crate) const fn is_run_reported(&self) -> bool {
         self.finished_left == 0
     }
 
-    /// Puts the frames that are due into the queue. Never waits.
-    ///
-    /// The cost is a comparison when nothing is due. A snapshot takes a poll for each metric, and walks the changed parts
-    /// of its histogram.
+    /// Says hello if that is due, and tells the metric table. Nothing of the phase goes before that: smaller frames would
+    /// take its room for ever.
     #[inline(never)]
-    pub fn poll<const N: usize, const P: usize, const Q: usize, H: PhaseHook>(
+    pub(crate) fn hello<const Q: usize>(&mut self, now: Instant, capacity: usize, queue: &mut TxQueue<Q>) {
+        let is_due = now >= self.next_hello;
+        if is_due {
+            self.next_hello = now.saturating_add(self.config.hello_every);
+            self.introduced = 0;
+        }
+        if self.introduced == 0 {
+            let RunFacts { mode, plan_hash, phases } = self.facts;
+            let Identity { device_id, firmware, firmware_version, clock_hz, .. } = self.identity;
+            let hello = Hello {
+                device_id: cut(device_id),
+                firmware: cut(firmware),
+                firmware_version: cut(firmware_version),
+                clock_hz,
+                mode,
+                plan_hash,
+                phases,
+                capacity: u16::try_from(capacity).unwrap_or(u16::MAX),
+                counter_bits: 32,
+                metrics: Self::METRICS,
+                outside: self.outside,
+                skipped: self.skipped,
+            };
+            if !self.line(now, queue).push(&Frame::Hello(hello)) {
+                // It is tried again and again, and was skipped once.
+                self.skipped = self.skipped.saturating_add(u32::from(is_due));
+                return;
+            }
+            self.introduced = 1;
+        }
+        while let Some(first) = self.introduced.checked_sub(1).filter(|first| *first < Self::METRICS) {
+            // Filled in place: a table that is put into a frame later is copied.
+            let mut frame = Frame::Metrics(MetricTable { first, metrics: Vec::new() });
+            let mut next = first;
+            if let Frame::Metrics(table) = &mut frame {
+                while next < Self::METRICS && table.metrics.push(self.metric(next)).is_ok() {
+                    next += 1;
+                }
+            }
+            if !self.line(now, queue).push(&frame) {
+                return;
+            }
+            self.introduced = next + 1;
+        }
+    }
+
+    /// The metric of this id; one without a name if the tables are shorter than the meter.
+    fn metric(&self, id: u8) -> Metric<'a> {
+        let [first, second] = self.tables;
+        let place = usize::from(id);
+        let metric = first.get(place).or_else(|| second.get(place.checked_sub(first.len())?));
+        metric.map_or_else(Metric::default, |metric| Metric { name: cut(metric.name), ..*metric })
+    }
+
+    /// Puts the frames about the live phase that are due into the queue, if there is one. Never waits. Call it after
+    /// [`Reporter::hello`]: it finds out when something is due next.
+    ///
+    /// A snapshot takes a poll for each metric, and walks the changed parts of its histogram.
+    #[inline(never)]
+    pub(crate) fn report<const N: usize, const Q: usize>(
         &mut self,
-        now: Nanos,
-        runner: &mut Runner<N, P, H>,
+        now: Instant,
+        meter: Option<&mut Meter<M, N>>,
         queue: &mut TxQueue<Q>,
     ) {
-        let mut line = Line { sequence: &mut self.sequence, now, queue };
-        if now >= self.next_hello {
-            self.next_hello = now.saturating_add(self.config.hello_every);
-            let phases = u16::try_from(runner.plan().phases().len()).unwrap_or(u16::MAX);
-            let hello = hello::<N>(&self.identity, runner.plan().content_hash(), phases, self.skipped);
-            line.push_or_skip(Frame::Hello(hello), &mut self.skipped);
+        let retry = now.saturating_add(RETRY_EVERY);
+        if self.introduced <= Self::METRICS {
+            self.next_due = retry;
+            return;
         }
-        let stats = *runner.meter().stats();
-        let seen = (stats.index, stats.state);
-        if self.reported != Some(seen) {
-            if self.reported.is_none_or(|(index, _)| index != stats.index) {
-                self.progress = PerMetric([Progress::START; METRICS]);
-                self.metrics_done = METRICS;
+        self.next_due = self.next_hello;
+        if let Some(meter) = meter {
+            self.report_phase(now, meter, queue);
+            let next = match self.finals_left {
+                None => self.next_report.min(self.next_snapshot),
+                Some(0) => Instant::MAX,
+                // The line may be stuck.
+                Some(_) => self.next_final.max(now.saturating_add(LINE_RETRY)),
+            };
+            self.next_due = self.next_due.min(next);
+        }
+    }
+
+    fn report_phase<const N: usize, const Q: usize>(
+        &mut self,
+        now: Instant,
+        meter: &mut Meter<M, N>,
+        queue: &mut TxQueue<Q>,
+    ) {
+        let (index, state) = (meter.stats().index, meter.stats().state);
+        if self.reported != Some((index, state)) {
+            if self.reported.is_none_or(|(reported, _)| reported != index) {
+                self.progress.fill(Progress::START);
+                self.metrics_done = M;
                 self.finals_left = None;
             }
             // A transition is news: it is reported as soon as there is room, and nothing of the phase goes before it.
-            if stats.state == PhaseState::Created || !line.push(report(runner.meter(), self.skipped)) {
+            if state == PhaseState::Created || !self.phase(now, meter, queue) {
                 self.next_report = self.next_report.max(now.saturating_add(RETRY_EVERY));
                 self.next_snapshot = self.next_snapshot.max(now.saturating_add(RETRY_EVERY));
                 return;
             }
-            self.reported = Some(seen);
+            self.reported = Some((index, state));
             self.next_report = now.saturating_add(self.config.report_every);
         } else if now >= self.next_report {
             self.next_report = now.saturating_add(self.config.report_every);
-            if stats.state != PhaseState::Complete {
-                line.push_or_skip(report(runner.meter(), self.skipped), &mut self.skipped);
+            if state != PhaseState::Complete && !self.phase(now, meter, queue) {
+                self.skipped = self.skipped.saturating_add(1);
             }
         }
-        match stats.state {
-            PhaseState::Complete => {
-                self.next_snapshot = self.next_snapshot.max(now.saturating_add(RETRY_EVERY));
-                self.finals(now, runner.meter_mut(), queue);
-            }
+        match state {
+            PhaseState::Complete => self.finals(now, meter, queue),
             PhaseState::Started | PhaseState::SendingComplete if now >= self.next_snapshot => {
-                if self.metrics_done == METRICS {
+                if self.metrics_done == M {
                     self.metrics_done = 0;
                     self.snapshots = self.snapshots.wrapping_add(1);
                     if self.snapshots.checked_rem(self.config.keyframe_every) == Some(0) {
-                        self.restart(runner.meter_mut());
+                        self.restart(meter);
                     }
                 }
-                let fitted = self.next_metric(now, runner.meter_mut(), queue);
-                let is_part = fitted && self.metrics_done < METRICS;
+                let fitted = self.next_metric(now, meter, queue);
+                let is_part = fitted && self.metrics_done < M;
                 self.next_snapshot =
                     now.saturating_add(if is_part { METRIC_EVERY } else { self.config.snapshot_every });
                 self.skipped = self.skipped.saturating_add(u32::from(!fitted));
@@ -270,71 +397,97 @@ impl<'a> Reporter<'a> {
         }
     }
 
-    /// Says that the run is over, once its last phase was reported; poll it until [`Reporter::is_run_reported`].
+    /// Says that the run is over, once its last phase was reported; to be called until [`Reporter::is_run_reported`].
     #[inline(never)]
-    pub fn finish<const N: usize, const P: usize, const Q: usize, H: PhaseHook>(
+    pub(crate) fn finish<const Q: usize>(
         &mut self,
-        now: Nanos,
-        runner: &Runner<N, P, H>,
+        now: Instant,
+        phases: u16,
+        cancelled: bool,
         queue: &mut TxQueue<Q>,
     ) {
-        let stats = runner.meter().stats();
-        // A run that was cancelled between two phases did not run the second.
-        let phases = stats.index.saturating_add(u16::from(stats.state != PhaseState::Created));
-        let frame = Frame::Finished(Finished { phases, cancelled: runner.is_cancelled(), skipped: self.skipped });
-        let mut line = Line { sequence: &mut self.sequence, now, queue };
-        while self.finished_left > 0 && now >= self.next_final && line.push(frame.clone()) {
+        let finished = Finished { phases, cancelled, skipped: self.skipped };
+        while self.finished_left > 0 && now >= self.next_final && self.line(now, queue).push(&Frame::Finished(finished))
+        {
             self.finished_left -= 1;
-            if self.expects_acknowledgement {
-                self.next_final = now.saturating_add(self.config.acknowledge_within);
-            }
+            self.hold_back(now);
         }
     }
 
     /// Sends all buckets and the report of a phase that has ended, as often as configured, as far as there is room.
-    fn finals<const N: usize, const Q: usize>(&mut self, now: Nanos, meter: &mut Meter<N>, queue: &mut TxQueue<Q>) {
+    fn finals<const N: usize, const Q: usize>(
+        &mut self,
+        now: Instant,
+        meter: &mut Meter<M, N>,
+        queue: &mut TxQueue<Q>,
+    ) {
         if self.finals_left.is_none() {
-            let once =
-                if self.expects_acknowledgement { self.config.final_attempts } else { self.config.final_repeats };
-            self.finals_left = Some(once.max(1));
-            self.next_final = Nanos::ZERO;
+            self.finals_left = Some(self.attempts());
+            self.next_final = Instant::BOOT;
             self.restart(meter);
         }
         while let Some(left @ 1..) = self.finals_left {
             if now < self.next_final {
                 return;
             }
-            let whole = self.snapshot(now, meter, queue);
-            let mut line = Line { sequence: &mut self.sequence, now, queue };
-            if !whole || !line.push(report(meter, self.skipped)) {
+            if !self.snapshot(now, meter, queue) || !self.phase(now, meter, queue) {
                 return;
             }
             self.finals_left = Some(left - 1);
-            if self.expects_acknowledgement {
-                self.next_final = now.saturating_add(self.config.acknowledge_within);
-            }
+            self.hold_back(now);
             self.restart(meter);
         }
     }
 
-    /// Has the next snapshot send all buckets of every metric.
-    fn restart<const N: usize>(&mut self, meter: &mut Meter<N>) {
-        self.metrics_done = 0;
-        for (metric, progress) in self.progress.iter_mut() {
-            *progress = Progress::START;
-            *meter.metric_mut(metric).changed = u32::MAX;
+    /// What was just sent is not sent again before the host had time to acknowledge it.
+    fn hold_back(&mut self, now: Instant) {
+        if self.expects_acknowledgement {
+            self.next_final = now.saturating_add(self.config.acknowledge_within);
         }
+    }
+
+    /// Reports the phase, and its failures if it has any; tells whether all fitted. Failures that were told are not told
+    /// again before the report that belongs to them: where they fit and it does not, they would take its room for ever.
+    fn phase<const N: usize, const Q: usize>(
+        &mut self,
+        now: Instant,
+        meter: &Meter<M, N>,
+        queue: &mut TxQueue<Q>,
+    ) -> bool {
+        let stats = meter.stats();
+        let (samples, skipped) = (meter.samples(), self.skipped);
+        let told = Some((stats.index, stats.counts.errors));
+        if stats.counts.errors > 0 && self.failures_told != told {
+            let failures = meter.phase().failures().clone();
+            if !self.line(now, queue).push(&Frame::Failures(FailureReport { phase: stats.index, failures })) {
+                return false;
+            }
+            self.failures_told = told;
+        }
+        let fitted = self.line(now, queue).push(&Frame::Phase(PhaseReport { stats: *stats, samples, skipped }));
+        if fitted {
+            self.failures_told = None;
+        }
+        fitted
+    }
+
+    /// Has the next snapshot send all buckets of every metric.
+    #[inline(never)]
+    fn restart<const N: usize>(&mut self, meter: &mut Meter<M, N>) {
+        self.metrics_done = 0;
+        self.progress.fill(Progress::START);
+        meter.mark_all();
     }
 
     /// Sends what changed of every metric, as far as it fits; tells whether all of it did. The next call goes on where
     /// this one stopped.
     fn snapshot<const N: usize, const Q: usize>(
         &mut self,
-        now: Nanos,
-        meter: &mut Meter<N>,
+        now: Instant,
+        meter: &mut Meter<M, N>,
         queue: &mut TxQueue<Q>,
     ) -> bool {
-        while self.metrics_done < METRICS {
+        while self.metrics_done < M {
             if !self.next_metric(now, meter, queue) {
                 return false;
             }
@@ -345,75 +498,40 @@ impl<'a> Reporter<'a> {
     /// Sends what changed of the next metric that has changed; tells whether it fitted.
     fn next_metric<const N: usize, const Q: usize>(
         &mut self,
-        now: Nanos,
-        meter: &mut Meter<N>,
+        now: Instant,
+        meter: &mut Meter<M, N>,
         queue: &mut TxQueue<Q>,
     ) -> bool {
         let phase = meter.stats().index;
-        let first = self.sequence;
-        let mut line = Line { sequence: &mut self.sequence, now, queue };
-        for (metric, progress) in self.progress.iter_mut().skip(self.metrics_done) {
-            let MetricView { histogram, changed } = meter.metric_mut(metric);
-            if !progress.send(phase, metric, histogram, changed, &mut line) {
+        let Self { numbering, progress, metrics_done, .. } = self;
+        let first = numbering.sequence;
+        let mut line = Line { numbering, now, queue };
+        while let (Some(progress), Some((metric, view))) =
+            (progress.get_mut(*metrics_done), meter.metric_mut(*metrics_done))
+        {
+            if !progress.send(phase, metric, view, &mut line) {
                 return false;
             }
-            self.metrics_done += 1;
-            if *line.sequence != first {
+            *metrics_done += 1;
+            if line.numbering.sequence != first {
                 break;
             }
         }
         true
     }
-}
 
-/// Where frames go: each gets the next sequence number, if it fits.
-pub(super) struct Line<'q, const Q: usize> {
-    sequence: &'q mut u32,
-    now: Nanos,
-    queue: &'q mut TxQueue<Q>,
-}
-
-impl<const Q: usize> Line<'_, Q> {
-    /// Puts the frame into the queue; tells whether it fitted.
-    pub(super) fn push(&mut self, frame: Frame<'_>) -> bool {
-        let envelope = Envelope { version: VERSION, sequence: *self.sequence, uptime: self.now, frame };
-        let fitted = self.queue.push(&envelope);
-        if fitted {
-            *self.sequence = self.sequence.wrapping_add(1);
-        }
-        fitted
-    }
-
-    fn push_or_skip(&mut self, frame: Frame<'_>, skipped: &mut u32) {
-        if !self.push(frame) {
-            *skipped = skipped.saturating_add(1);
-        }
+    fn line<'q, const Q: usize>(&'q mut self, now: Instant, queue: &'q mut TxQueue<Q>) -> Line<'q, Q> {
+        Line { numbering: &mut self.numbering, now, queue }
     }
 }
 
-fn hello<'a, const N: usize>(identity: &Identity<'a>, plan_hash: u64, phases: u16, skipped: u32) -> Hello<'a> {
-    Hello {
-        device_id: cut(identity.device_id),
-        boot_id: identity.boot_id,
-        firmware: cut(identity.firmware),
-        firmware_version: cut(identity.firmware_version),
-        clock_hz: identity.clock_hz,
-        plan_hash,
-        phases,
-        capacity: u16::try_from(N).unwrap_or(u16::MAX),
-        counter_bits: 32,
-        metrics: Metric::ALL.into_iter().map(Metric::name).collect(),
-        skipped,
-    }
-}
-
-fn report<const N: usize>(meter: &Meter<N>, skipped: u32) -> Frame<'static> {
-    let samples: Vec<u64, _> = Metric::ALL.into_iter().map(|metric| meter.histogram(metric).count()).collect();
-    Frame::Phase(PhaseReport { stats: *meter.stats(), samples, skipped })
-}
-
-/// At most the first [`MAX_ID`] bytes, cut between characters.
+/// Names a run among the boots of its device: counters of boots that are near each other are far apart here.
+///
+/// Source: the mixing step of Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014.
 #[inline(never)]
-fn cut(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(MAX_ID)).unwrap_or(text)
+fn nonce(boot_id: u64, run: u16) -> u32 {
+    let z = boot_id.wrapping_add(u64::from(run).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    u32::try_from(z >> 32).unwrap_or(0)
 }

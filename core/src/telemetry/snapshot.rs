@@ -2,16 +2,15 @@
 
 use core::cell::Cell;
 
-use super::frame::{Buckets, Frame, MAX_PAYLOAD, MetricTotals};
-use super::reporter::Line;
+use super::frame::{BUCKETS_PER_FRAME, Buckets, Frame, MAX_HEADER, MAX_PAYLOAD, MetricTotals};
+use super::queue::Line;
 use crate::histogram::HistogramView;
 use crate::histogram::counts::CountWriter;
-use crate::meter::{Metric, changed_block};
+use crate::meter::{MetricView, changed_block};
 use crate::wire::{Writer, zigzag};
 
-/// Room for counts in a frame: the payload less the envelope (1 + 5 + 10 + 1 bytes) and the fields of [`Buckets`]
-/// (3 + 1 + 1 + 2).
-pub(super) const MAX_COUNTS: usize = MAX_PAYLOAD - 24;
+/// Room for counts in a frame: the payload less the envelope and the fields of [`Buckets`].
+pub(super) const MAX_COUNTS: usize = MAX_PAYLOAD - MAX_HEADER - (3 + 1 + 1 + 2);
 
 /// The start and the length of a run take at most 3 bytes each.
 const MAX_RUN_HEADER: usize = 6;
@@ -34,17 +33,22 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) const START: Self = Self { pending: None, next: i32::MIN, scale: 0, sent_samples: None };
+    /// All its bytes are zero, so that it takes no flash.
+    pub(super) const START: Self = Self { pending: None, next: 0, scale: 0, sent_samples: None };
 
     /// Sends what is left of the snapshot, as far as there is room; tells whether the snapshot is done.
     pub(super) fn send<const Q: usize>(
         &mut self,
         phase: u16,
-        metric: Metric,
-        histogram: &HistogramView,
-        changed: &mut u32,
+        metric: u8,
+        MetricView { histogram, changed }: MetricView<'_>,
         line: &mut Line<'_, Q>,
     ) -> bool {
+        // A host that hears nothing of a histogram takes it for empty.
+        if histogram.is_empty() {
+            *changed = 0;
+            return true;
+        }
         if self.pending.is_none() {
             // What was recorded while the last snapshot went out may be in its totals and not in its buckets.
             if *changed == 0 && self.sent_samples == Some(histogram.count()) {
@@ -63,8 +67,8 @@ impl Progress {
             let (length, next) = write_runs(histogram, pending, self.next, &mut counts);
             let counts = counts.get(..length).unwrap_or_default();
             if !counts.is_empty() {
-                let buckets = Buckets { phase, metric: metric.id(), scale: self.scale, counts };
-                if !line.push(Frame::Buckets(buckets)) {
+                let buckets = Buckets { phase, metric, scale: self.scale, counts };
+                if !line.push(&Frame::Buckets(buckets)) {
                     return false;
                 }
             }
@@ -74,8 +78,8 @@ impl Progress {
             }
         }
         self.next = i32::MAX;
-        let totals = MetricTotals { phase, metric: metric.id(), totals: histogram.totals() };
-        if !line.push(Frame::Totals(totals)) {
+        let totals = MetricTotals { phase, metric, totals: histogram.totals() };
+        if !line.push(&Frame::Totals(totals)) {
             return false;
         }
         self.sent_samples = Some(histogram.count());
@@ -97,6 +101,7 @@ fn write_runs(histogram: &HistogramView, pending: u32, next: i32, out: &mut [u8]
         pending & 1_u32.rotate_left(changed_block(histogram.capacity(), slot)) != 0
     };
     let mut used = 0;
+    let mut left = BUCKETS_PER_FRAME;
     let mut index = next.max(low);
     while index <= high {
         if !is_pending(index) {
@@ -104,32 +109,32 @@ fn write_runs(histogram: &HistogramView, pending: u32, next: i32, out: &mut [u8]
             continue;
         }
         // The length goes before the counts and is known after them: they move up to close the gap.
-        let Some(tokens) = out.get_mut(used + MAX_RUN_HEADER..) else { return (used, Some(index)) };
+        let tokens = used + MAX_RUN_HEADER;
+        let Some(free) = out.get_mut(tokens..) else { break };
         let start = index;
-        let mut writer = CountWriter::new(tokens);
-        while index <= high && is_pending(index) && writer.push(histogram.count_at(index)).is_ok() {
-            index += 1;
+        let mut writer = CountWriter::new(free);
+        while index <= high && left > 0 && is_pending(index) && writer.push(histogram.count_at(index)).is_ok() {
+            (index, left) = (index + 1, left - 1);
         }
         let written = writer.finish();
         let length = index.abs_diff(start);
         if length == 0 {
-            return (used, Some(index));
+            break;
         }
-        let tokens = used + MAX_RUN_HEADER;
         let mut header = Writer::new(out.get_mut(used..tokens).unwrap_or_default());
         header.varint(zigzag(start.into()));
         header.varint(length.into());
-        let header = MAX_RUN_HEADER - header.room();
+        used += MAX_RUN_HEADER - header.room();
         // Not with `copy_within`: it has panics that the compiler cannot see are out of reach.
         let bytes = Cell::from_mut(&mut *out).as_slice_of_cells();
-        let gap = bytes.get(used + header..).unwrap_or_default();
-        for (to, from) in gap.iter().zip(bytes.get(tokens..tokens + written).unwrap_or_default()) {
+        let (to, from) = (bytes.get(used..).unwrap_or_default(), bytes.get(tokens..).unwrap_or_default());
+        for (to, from) in to.iter().zip(from).take(written) {
             to.set(from.get());
         }
-        used += header + written;
+        used += written;
         if index <= high && is_pending(index) {
-            return (used, Some(index));
+            break;
         }
     }
-    (used, None)
+    (used, (index <= high).then_some(index))
 }

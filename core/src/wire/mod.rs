@@ -1,7 +1,8 @@
 //! [postcard](https://postcard.jamesmunns.com/wire-format)'s wire format, as a device writes and reads it.
 //!
 //! The crate of that name copies the loop over a number's bytes to the place of each number: frames took six times the
-//! code. Here every number takes the same loop. Hosts, which have the room, read frames with postcard.
+//! code. Here every number takes the same loop. One serde description of each message serves both directions; messages are
+//! read with postcard itself.
 
 mod read;
 mod write;
@@ -9,7 +10,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use read::{Reader, read_varint};
+pub(crate) use read::{read, read_varint};
 pub(crate) use write::{Writer, as_bytes, write};
 
 /// 0, −1, 1, −2, … as 0, 1, 2, 3, …

@@ -29,10 +29,9 @@ impl ser::Error for Overlong {
 /// # Errors
 /// [`Overlong`] if it does not fit; `buffer` is then partly overwritten.
 pub(crate) fn write<T: Serialize + ?Sized>(value: &T, buffer: &mut [u8]) -> Result<usize, Overlong> {
-    let capacity = buffer.len();
     let mut writer = Writer::new(buffer);
     value.serialize(&mut writer)?;
-    if writer.overlong { Err(Overlong) } else { Ok(capacity - writer.free.len()) }
+    if writer.used == Writer::OVERLONG { Err(Overlong) } else { Ok(writer.used) }
 }
 
 /// Has serde take a slice for bytes, which are written in one piece, and not for a list of numbers.
@@ -43,18 +42,22 @@ pub(crate) fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::
 /// Writes to the start of a buffer. What does not fit is lost, and noted: one check at the end takes less code than
 /// one at each field.
 pub(crate) struct Writer<'a> {
-    free: &'a mut [u8],
-    overlong: bool,
+    buffer: &'a mut [u8],
+    /// How many bytes were written, or [`Writer::OVERLONG`].
+    used: usize,
 }
 
 impl<'a> Writer<'a> {
+    /// More than any buffer has: something did not fit.
+    const OVERLONG: usize = usize::MAX;
+
     pub(crate) const fn new(buffer: &'a mut [u8]) -> Self {
-        Self { free: buffer, overlong: false }
+        Self { buffer, used: 0 }
     }
 
     /// How many bytes still fit.
     pub(crate) const fn room(&self) -> usize {
-        self.free.len()
+        self.buffer.len().saturating_sub(self.used)
     }
 
     #[inline(never)]
@@ -64,6 +67,12 @@ impl<'a> Writer<'a> {
             value >>= 7;
         }
         self.byte(value.to_le_bytes()[0]);
+    }
+
+    /// A number of at most 32 bits, as most are.
+    #[inline(never)]
+    fn short_varint(&mut self, value: u32) {
+        self.varint(value.into());
     }
 
     /// Most of these numbers are short, or soon are.
@@ -79,9 +88,12 @@ impl<'a> Writer<'a> {
     }
 
     fn byte(&mut self, byte: u8) {
-        match self.free.split_off_first_mut() {
-            Some(free) => *free = byte,
-            None => self.overlong = true,
+        match self.buffer.get_mut(self.used) {
+            Some(free) => {
+                *free = byte;
+                self.used += 1;
+            }
+            None => self.used = Self::OVERLONG,
         }
     }
 
@@ -94,9 +106,12 @@ impl<'a> Writer<'a> {
     #[inline(never)]
     fn bytes(&mut self, bytes: &[u8]) {
         self.varint(bytes.len() as u64);
-        match self.free.split_off_mut(..bytes.len()) {
-            Some(free) => free.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from),
-            None => self.overlong = true,
+        match self.buffer.get_mut(self.used..).and_then(|free| free.get_mut(..bytes.len())) {
+            Some(free) => {
+                free.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+                self.used += bytes.len();
+            }
+            None => self.used = Self::OVERLONG,
         }
     }
 }
@@ -140,11 +155,12 @@ impl Serializer for &mut Writer<'_> {
     }
 
     fn serialize_u16(self, value: u16) -> Written {
-        self.serialize_u64(value.into())
+        self.serialize_u32(value.into())
     }
 
     fn serialize_u32(self, value: u32) -> Written {
-        self.serialize_u64(value.into())
+        self.short_varint(value);
+        Ok(())
     }
 
     fn serialize_u64(self, value: u64) -> Written {
@@ -210,7 +226,7 @@ impl Serializer for &mut Writer<'_> {
         _: &'static str,
         value: &T,
     ) -> Written {
-        self.varint(index.into());
+        self.short_varint(index);
         value.serialize(self)
     }
 
@@ -252,7 +268,7 @@ impl Serializer for &mut Writer<'_> {
         _: &'static str,
         _: usize,
     ) -> Result<Self, Overlong> {
-        self.varint(index.into());
+        self.short_varint(index);
         Ok(self)
     }
 

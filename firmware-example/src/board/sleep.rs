@@ -3,16 +3,16 @@
 use cortex_m::asm;
 use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m::peripheral::{NVIC, SCB, SYST};
-use phasemeter_core::time::{Clock, Nanos};
+use phasemeter_core::time::{Clock, Duration, Instant};
 
 use super::lan9118::FrameSignal;
 use super::mps2::{BoardClock, CLOCK_HZ, Interrupt};
 use super::uart::Uart;
 
 /// The longest sleep. Time has to pass often for QEMU to look at its network and its serial lines.
-const LONGEST: Nanos = Nanos::from_millis(1);
+const LONGEST: Duration = Duration::from_millis(1);
 /// Shorter than it takes to fall asleep and to wake up.
-const SHORTEST: Nanos = Nanos::from_micros(2);
+const SHORTEST: Duration = Duration::from_micros(2);
 
 /// Puts the processor to sleep, and wakes it for the network, the serial line and the time.
 ///
@@ -23,16 +23,16 @@ pub(crate) struct Sleep {
     clock: BoardClock,
     network: FrameSignal,
     serial: Uart,
-    slept: Nanos,
+    slept: Duration,
 }
 
 impl Sleep {
     pub(super) fn new(timer: SYST, clock: BoardClock, network: FrameSignal, serial: Uart) -> Self {
-        Self { timer, clock, network, serial, slept: Nanos::ZERO }
+        Self { timer, clock, network, serial, slept: Duration::ZERO }
     }
 
     /// Sleeps until `until` at the longest, or until a frame or a byte has come or a byte has gone. May end early.
-    pub(crate) fn until(&mut self, until: Nanos) {
+    pub(crate) fn until(&mut self, until: Instant) {
         let now = self.clock.now();
         let rest = until.since(now).min(LONGEST);
         if rest > SHORTEST && !self.network.has_frame() && !self.serial.has_byte() {
@@ -52,13 +52,13 @@ impl Sleep {
 
     /// How long the processor has slept, and how long it has been up.
     #[cfg(feature = "semihosting")]
-    pub(crate) fn statistics(&mut self) -> (Nanos, Nanos) {
-        (self.slept, self.clock.now())
+    pub(crate) fn statistics(&mut self) -> (Duration, Duration) {
+        (self.slept, self.clock.now().since(Instant::BOOT))
     }
 
-    fn arm(&mut self, rest: Nanos) {
+    fn arm(&mut self, rest: Duration) {
         // At most a millisecond: 25,000.
-        let ticks = rest.get() * u64::from(CLOCK_HZ) / 1_000_000_000;
+        let ticks = rest.as_nanos() * u64::from(CLOCK_HZ) / 1_000_000_000;
         self.timer.set_reload(u32::try_from(ticks).unwrap_or(u32::MAX));
         self.timer.clear_current();
         self.timer.set_clock_source(SystClkSource::Core);

@@ -3,12 +3,12 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
-use phasemeter_core::time::Nanos;
+use phasemeter_core::time::{Duration, Instant};
 use phasemeter_firmware::net::CONNECTIONS;
 use phasemeter_firmware::wire::End;
 use smoltcp::iface::{Config, Interface, PollIngressSingleResult, SocketHandle, SocketSet, SocketStorage};
 use smoltcp::socket::tcp::{self, SocketBuffer, State};
-use smoltcp::time::Instant;
+use smoltcp::time;
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, Ipv4Cidr};
 
 use super::{PORT, Peer, SERVER};
@@ -17,7 +17,7 @@ use super::{PORT, Peer, SERVER};
 const SOCKETS: usize = 2 * CONNECTIONS;
 const BUFFER: usize = 4_096;
 /// A std stream does not tell when it has something: it is asked so often.
-const LOOK_AGAIN: Nanos = Nanos::from_micros(50);
+const LOOK_AGAIN: Duration = Duration::from_micros(50);
 
 /// The far end of the wire.
 pub struct Bridge {
@@ -32,7 +32,8 @@ impl Bridge {
     /// A bridge to `server`.
     pub fn new(mut device: End<'static>, server: SocketAddr) -> Self {
         let mac = EthernetAddress([2, 0, 0, 0, 0, 2]);
-        let mut interface = Interface::new(Config::new(HardwareAddress::Ethernet(mac)), &mut device, Instant::ZERO);
+        let mut interface =
+            Interface::new(Config::new(HardwareAddress::Ethernet(mac)), &mut device, time::Instant::ZERO);
         interface.update_ip_addrs(|addresses| addresses.push(IpCidr::Ipv4(Ipv4Cidr::new(SERVER, 24))).unwrap());
         let mut sockets = SocketSet::new(Box::leak(Box::new([SocketStorage::EMPTY; SOCKETS])).as_mut_slice());
         let buffer = || SocketBuffer::new(Box::leak(Box::new([0; BUFFER])).as_mut_slice());
@@ -48,9 +49,9 @@ impl Bridge {
 }
 
 impl Peer for Bridge {
-    fn poll(&mut self, now: Nanos) -> Nanos {
+    fn poll(&mut self, now: Instant) -> Instant {
         let Self { device, interface, sockets, tunnels, server } = self;
-        let instant = Instant::from_micros(i64::try_from(now.get() / 1_000).unwrap());
+        let instant = time::Instant::from_micros(i64::try_from(now.as_nanos() / 1_000).unwrap());
         // Not all at once: a connection that the server refuses must not have been accepted here before.
         while interface.poll_ingress_single(instant, device, sockets) != PollIngressSingleResult::None {}
         let mut is_busy = false;

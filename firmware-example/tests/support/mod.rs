@@ -11,15 +11,18 @@ use std::convert::Infallible;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::rc::Rc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time;
 
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
-use phasemeter::session::{Note, PhaseRecord, Session};
-use phasemeter_core::plan::{Arrival, PhaseKind, PhasePlan, RunPlan, Stop, Workload};
+use phasemeter::session::{Boot, HostHistogram, PhaseRecord, Session};
+use phasemeter_core::metric::LoadMetric;
+use phasemeter_core::outcome::Failures;
+use phasemeter_core::phase::{PhaseCounts, PhaseStats};
+use phasemeter_core::plan::{Arrival, PhasePlan, RunPlan, Stop, Workload};
 use phasemeter_core::telemetry::{
-    COMMAND_VERSION, Command, CommandEnvelope, Identity, Job, MAX_ENCODED, MAX_PART, encode_command,
+    Answer, COMMAND_VERSION, Command, CommandEnvelope, Identity, MAX_ENCODED, encode_command,
 };
-use phasemeter_core::time::{Clock, MockClock, Nanos};
+use phasemeter_core::time::{Clock, Duration, Instant, MockClock};
 use phasemeter_firmware::app::{App, Config, Metering};
 use phasemeter_firmware::net::Place;
 use phasemeter_firmware::scripted::{Script, ScriptedPeer, ScriptedStorage};
@@ -83,45 +86,45 @@ impl WriteReady for Serial {
 /// A clock that can be waited for.
 pub trait Timer: Clock + Copy + 'static {
     /// Returns at `until`; if that is not later than now, a moment later.
-    fn sleep(self, until: Nanos);
+    fn sleep(self, until: Instant);
 }
 
 impl Timer for &'static MockClock {
-    fn sleep(self, until: Nanos) {
-        self.set(until.max(self.now().saturating_add(Nanos::from_micros(10))));
+    fn sleep(self, until: Instant) {
+        self.set(until.max(self.now().saturating_add(Duration::from_micros(10))));
     }
 }
 
 /// The clock on the wall.
 #[derive(Clone, Copy, Debug)]
-pub struct WallClock(Instant);
+pub struct WallClock(time::Instant);
 
 impl Clock for WallClock {
-    fn now(&mut self) -> Nanos {
-        Nanos::new(self.0.elapsed().as_nanos().try_into().unwrap())
+    fn now(&mut self) -> Instant {
+        Instant::from_nanos(self.0.elapsed().as_nanos().try_into().unwrap())
     }
 }
 
 impl Timer for WallClock {
-    fn sleep(mut self, until: Nanos) {
-        thread::sleep(Duration::from_nanos(until.since(self.now()).get()));
+    fn sleep(mut self, until: Instant) {
+        thread::sleep(time::Duration::from_nanos(until.since(self.now()).as_nanos()));
     }
 }
 
 /// What is at the far end of the wire.
 pub trait Peer {
     /// Does what can be done now, and tells when it has more to do.
-    fn poll(&mut self, now: Nanos) -> Nanos;
+    fn poll(&mut self, now: Instant) -> Instant;
 }
 
 impl Peer for ScriptedPeer<End<'static>> {
-    fn poll(&mut self, now: Nanos) -> Nanos {
+    fn poll(&mut self, now: Instant) -> Instant {
         self.poll(now)
     }
 }
 
 /// The configuration of all tests.
-pub fn config() -> Config<'static> {
+pub fn config() -> Config {
     Config {
         identity: Identity {
             device_id: "host-test",
@@ -132,7 +135,7 @@ pub fn config() -> Config<'static> {
         },
         place: Place { mac: [2, 0, 0, 0, 0, 15], address: Ipv4Cidr::new(DEVICE, 24), gateway: Some(SERVER) },
         target: SocketAddrV4::new(SERVER, PORT),
-        built_in_after: None,
+        built_in_at: None,
         metering: Metering::On,
     }
 }
@@ -140,24 +143,25 @@ pub fn config() -> Config<'static> {
 /// The application, its host and its peer.
 pub struct Rig<T, S> {
     pub clock: T,
-    pub app: App<'static, End<'static>, T, Serial>,
+    pub app: App<End<'static>, T, Serial>,
     pub peer: S,
     pub serial: Serial,
     pub session: Session,
-    pub texts: Vec<String>,
     ends: [End<'static>; 2],
     /// How long a run may take.
-    limit: Nanos,
+    limit: Duration,
     fed: usize,
     command: u32,
+    /// How often the application was polled: it sleeps in between.
+    pub polls: u32,
 }
 
 /// The application and a server that follows a script, in simulated time.
 pub type Simulation = Rig<&'static MockClock, ScriptedPeer<End<'static>>>;
 
 impl Simulation {
-    pub fn new(config: Config<'static>, script: Script) -> Self {
-        Self::of(config, Box::leak(Box::default()), Nanos::from_secs(600), |end| {
+    pub fn new(config: Config, script: Script) -> Self {
+        Self::of(config, Box::leak(Box::default()), Duration::from_secs(600), |end| {
             let storage: &mut ScriptedStorage = Box::leak(Box::default());
             ScriptedPeer::new(end, Ipv4Cidr::new(SERVER, 24), PORT, script, storage)
         })
@@ -168,50 +172,49 @@ impl Simulation {
 pub type Loopback = Rig<WallClock, Bridge>;
 
 impl Loopback {
-    pub fn new(config: Config<'static>, server: SocketAddr) -> Self {
-        Self::of(config, WallClock(Instant::now()), Nanos::from_secs(30), |end| Bridge::new(end, server))
+    pub fn new(config: Config, server: SocketAddr) -> Self {
+        Self::of(config, WallClock(time::Instant::now()), Duration::from_secs(30), |end| Bridge::new(end, server))
     }
 }
 
 impl<T: Timer, S: Peer> Rig<T, S> {
-    fn of(config: Config<'static>, clock: T, limit: Nanos, peer: impl FnOnce(End<'static>) -> S) -> Self {
+    fn of(config: Config, clock: T, limit: Duration, peer: impl FnOnce(End<'static>) -> S) -> Self {
         let wire: &Wire = Box::leak(Box::default());
         let ends @ [here, there] = wire.ends();
         let serial = Serial::default();
         let app = App::new(config, Box::leak(Box::default()), here, clock, serial.clone());
-        let (session, texts) = (Session::new(), Vec::new());
-        Self { clock, app, peer: peer(there), serial, session, texts, ends, limit, fed: 0, command: 0 }
+        let session = Session::new();
+        Self { clock, app, peer: peer(there), serial, session, ends, limit, fed: 0, command: 0, polls: 0 }
     }
 
     /// Goes on until `done`, for `limit` at most.
-    pub fn run_until(&mut self, limit: Nanos, mut done: impl FnMut(&mut Self) -> bool) {
+    pub fn run_until(&mut self, limit: Duration, mut done: impl FnMut(&mut Self) -> bool) {
         let end = self.clock.now().saturating_add(limit);
         while !done(self) {
             let now = self.clock.now();
-            assert!(now < end, "not done within {limit}; the device said {:?}", self.texts);
+            assert!(now < end, "not done within {limit}: {:?}", self.session.current_boot());
+            self.polls += 1;
             let due = self.app.poll().min(self.peer.poll(now));
             let is_busy = self.ends.iter().any(End::has_frame);
             self.clock.sleep(if is_busy { now } else { due.min(end) });
             let bytes = self.serial.0.borrow().from_device[self.fed..].to_vec();
             self.fed += bytes.len();
-            self.session.feed(&bytes, |note| {
-                if let Note::Text(text) = note {
-                    self.texts.push(text.trim_end().to_owned());
-                }
-            });
+            self.session.feed(&bytes, |_| ());
         }
     }
 
-    pub fn run_for(&mut self, time: Nanos) {
+    pub fn run_for(&mut self, time: Duration) {
         let end = self.clock.now().saturating_add(time);
-        self.run_until(Nanos::MAX, |rig| rig.clock.now() >= end);
+        self.run_until(Duration::MAX, |rig| rig.clock.now() >= end);
     }
 
     /// Says `command`, and gives the refusal with which it is answered, if it is.
     pub fn ask(&mut self, command: Command<'_>) -> Option<String> {
         let id = self.say(command);
-        self.run_until(Nanos::from_secs(5), |rig| rig.session.last_answer().is_some_and(|answer| answer.command == id));
-        self.session.last_answer().and_then(|answer| answer.refusal).map(|refusal| refusal.to_string())
+        self.run_until(Duration::from_secs(5), |rig| {
+            rig.session.last_answer().is_some_and(|answer| answer.command == id)
+        });
+        self.session.last_answer().and_then(Answer::refusal).map(|refusal| refusal.to_string())
     }
 
     pub fn say(&mut self, command: Command<'_>) -> u32 {
@@ -223,27 +226,29 @@ impl<T: Timer, S: Peer> Rig<T, S> {
         self.command
     }
 
-    /// Uploads a job; gives the refusal if it is refused.
+    /// Uploads a plan; gives the refusal if it is refused.
     pub fn upload<const P: usize>(&mut self, target: &str, plan: &RunPlan<P>) -> Option<String> {
-        let mut bytes = [0; 4096];
-        let job = Job { target, plan }.write(&mut bytes).unwrap().to_vec();
-        let (plan_hash, length) = (plan.content_hash(), u16::try_from(job.len()).unwrap());
-        let mut offset = 0;
-        for part in job.chunks(MAX_PART) {
-            let refusal = self.ask(Command::Upload { plan_hash, length, offset, part });
-            if refusal.is_some() {
-                return refusal;
-            }
-            offset += u16::try_from(part.len()).unwrap();
-        }
-        None
+        let phases = u16::try_from(plan.phases().len()).unwrap();
+        let prepare = Command::Prepare { plan_hash: plan.content_hash(), seed: plan.seed(), phases, target };
+        let phase = |(index, phase): (u16, &PhasePlan)| Command::Phase { index, phase: phase.clone() };
+        let phases = (0..).zip(plan.phases()).map(phase);
+        [prepare].into_iter().chain(phases).find_map(|command| self.ask(command))
+    }
+
+    /// Uploads a plan and asks for its run; gives the refusal if either is refused.
+    pub fn ask_for<const P: usize>(&mut self, target: &str, plan: &RunPlan<P>) -> Option<String> {
+        self.upload(target, plan).or_else(|| self.ask(Command::Start { plan_hash: plan.content_hash() }))
+    }
+
+    /// Uploads and starts a plan.
+    pub fn start<const P: usize>(&mut self, plan: &RunPlan<P>) {
+        assert_eq!(self.ask_for("", plan), None);
     }
 
     /// Uploads and starts a plan, and acknowledges its ends, until the device has nothing more to say.
     pub fn carry_out<const P: usize>(&mut self, plan: &RunPlan<P>) {
         self.session = Session::new();
-        assert_eq!(self.upload("", plan), None);
-        assert_eq!(self.ask(Command::Start { plan_hash: plan.content_hash() }), None);
+        self.start(plan);
         self.await_end();
         self.session.check_whole().unwrap();
     }
@@ -251,21 +256,51 @@ impl<T: Timer, S: Peer> Rig<T, S> {
     pub fn await_end(&mut self) {
         let mut acknowledged = 0;
         self.run_until(self.limit, |rig| {
-            let phases = rig.session.boots().last().map(|boot| &boot.phases);
-            if phases.and_then(|phases| phases.get(&acknowledged)).is_some_and(PhaseRecord::is_whole) {
-                rig.say(Command::Acknowledge { phase: Some(acknowledged) });
-                acknowledged += 1;
-            }
-            if rig.session.is_finished() {
-                rig.say(Command::Acknowledge { phase: None });
+            if let Some(boot) = rig.session.current_boot() {
+                let (id, is_whole) = (boot.id(), boot.phase(acknowledged).is_some_and(PhaseRecord::is_whole));
+                if is_whole {
+                    rig.say(Command::Acknowledge { boot: id, phase: Some(acknowledged) });
+                    acknowledged += 1;
+                }
+                if rig.session.is_finished() {
+                    rig.say(Command::Acknowledge { boot: id, phase: None });
+                }
             }
             rig.app.is_over() && rig.session.is_finished()
         });
     }
 
+    /// The last run.
+    pub fn boot(&self) -> &Boot {
+        self.session.current_boot().expect("a run has begun")
+    }
+
     /// A phase of the last run.
     pub fn phase(&self, index: u16) -> &PhaseRecord {
-        &self.session.boots().last().expect("a run has begun").phases[&index]
+        self.boot().phase(index).expect("the phase was reported")
+    }
+
+    pub fn stats(&self, phase: u16) -> PhaseStats {
+        *self.phase(phase).stats().expect("the phase was reported")
+    }
+
+    pub fn counts(&self, phase: u16) -> PhaseCounts {
+        self.stats(phase).counts
+    }
+
+    pub fn failures(&self, phase: u16) -> Failures {
+        self.phase(phase).failures().cloned().unwrap_or_default()
+    }
+
+    pub fn histogram(&self, phase: u16, metric: LoadMetric) -> Box<HostHistogram> {
+        let id = self.boot().metric_id(metric.name()).expect("the device has told of its metrics");
+        self.phase(phase).histogram(id).expect("it has samples")
+    }
+
+    /// How many samples of a metric have come.
+    pub fn observed(&self, phase: u16, metric: LoadMetric) -> u64 {
+        let id = self.boot().metric_id(metric.name()).expect("the device has told of its metrics");
+        self.phase(phase).metrics().find(|(other, _)| *other == id).map_or(0, |(_, mirror)| mirror.observed())
     }
 }
 
@@ -273,9 +308,8 @@ impl<T: Timer, S: Peer> Rig<T, S> {
 pub fn plan(phases: &[(Workload, Arrival, Stop)]) -> RunPlan<8> {
     let mut plan = RunPlan::new(3);
     for (workload, arrival, stop) in phases {
-        let (workload, arrival, stop) = (workload.clone(), *arrival, *stop);
-        plan.push(PhasePlan { kind: PhaseKind::Profiling, workload, arrival, stop, grace: Nanos::from_secs(2) })
-            .unwrap();
+        let phase = PhasePlan::profiling(workload.clone(), *arrival, *stop);
+        plan.push(PhasePlan { grace: Duration::from_secs(2), ..phase }).unwrap();
     }
     plan
 }

@@ -17,15 +17,15 @@
 //!
 //! The payload is [postcard](https://postcard.jamesmunns.com/wire-format.html): `varint` is an unsigned LEB128
 //! number (7 bits a byte, least significant first, top bit set on all but the last byte), `str` and `bytes` are a
-//! `varint` byte count and that many bytes (`str` is UTF-8). `kind` is one byte:
+//! `varint` byte count and that many bytes (`str` is UTF-8), an `option` is 0, or 1 and a `varint`. `kind` is one byte:
 //!
 //! | kind | record | fields, in this order |
 //! |---|---|---|
-//! | 0 | [`Start`](Record::Start) | `run_id: str`, `unix_ns: varint`, `tool: str` |
-//! | 1 | [`Source`](Record::Source) | `source: varint`, `identity: str`, `at_ns: varint` |
-//! | 2 | [`Data`](Record::Data) | `source: varint`, `at_ns: varint`, `bytes: bytes` |
-//! | 3 | [`SourceEnd`](Record::SourceEnd) | `source: varint`, `at_ns: varint`, `kind: varint` (0 eof, 1 error, 2 stopped), `reason: str` |
-//! | 4 | [`End`](Record::End) | `at_ns: varint`, `reason: varint` (0 finished, 1 interrupted, 2 timed out) |
+//! | 0 | [`Start`](CaptureRecord::Start) | `run_id: str`, `unix_ns: varint`, `tool: str` |
+//! | 1 | [`Source`](CaptureRecord::Source) | `source: varint`, `identity: str`, `at_ns: varint`, `plan_hash: option` |
+//! | 2 | [`Data`](CaptureRecord::Data) | `source: varint`, `at_ns: varint`, `bytes: bytes` |
+//! | 3 | [`SourceEnd`](CaptureRecord::SourceEnd) | `source: varint`, `at_ns: varint`, `kind: varint` (0 eof, 1 error, 2 stopped), `reason: str` |
+//! | 4 | [`End`](CaptureRecord::End) | `at_ns: varint`, `reason: varint` (0 finished, 1 interrupted, 2 timed out) |
 //!
 //! `at_ns` is nanoseconds of the host's monotonic clock since `Start`; `unix_ns` places `Start` on the wall clock.
 //! Kinds and enum values are only ever appended; anything else changes the version.
@@ -38,7 +38,7 @@
 //!   before. See [`CaptureReader::damaged_at`]. An incomplete last record that holds a whole sound record further
 //!   in is damage too: its length was altered.
 //!
-//! A capture whose last record is [`End`](Record::End) was closed properly; any other was interrupted.
+//! A capture whose last record is [`End`](CaptureRecord::End) was closed properly; any other was interrupted.
 
 mod reader;
 #[cfg(test)]
@@ -65,9 +65,9 @@ pub const MAX_PAYLOAD: usize = 64 * 1024;
 
 const CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISO_HDLC);
 
-/// One entry of a capture. `Record<'static>` owns its contents.
+/// One entry of a capture. `CaptureRecord<'static>` owns its contents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Record<'a> {
+pub enum CaptureRecord<'a> {
     /// The first record: when and by what the capture was made.
     Start {
         /// The run's identifier.
@@ -86,6 +86,8 @@ pub enum Record<'a> {
         identity: Cow<'a, str>,
         /// Nanoseconds since `Start`.
         at_ns: u64,
+        /// Names the plan that was uploaded to the device before, if one was.
+        plan_hash: Option<u64>,
     },
     /// Bytes came in.
     Data {
@@ -149,12 +151,12 @@ pub enum CaptureError {
     #[error("{}: already exists; a capture is never overwritten: choose another name or move it away", .0.display())]
     Exists(PathBuf),
     /// The operating system refused.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Io {
         /// The capture.
         path: PathBuf,
         /// What went wrong.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// An earlier write failed and could not be undone: appending would hide the gap.
     #[error("{}: an earlier write failed and left a partial record; nothing more is appended", .0.display())]
@@ -200,7 +202,7 @@ pub enum CaptureError {
     },
 }
 
-impl Record<'_> {
+impl CaptureRecord<'_> {
     /// Appends the record to `out` as it stands in a file: length, payload, CRC.
     ///
     /// # Errors
@@ -221,20 +223,24 @@ impl Record<'_> {
     }
 
     /// The same record, owning its contents.
-    pub fn into_owned(self) -> Record<'static> {
+    pub fn into_owned(self) -> CaptureRecord<'static> {
         fn own(text: Cow<'_, str>) -> Cow<'static, str> {
             Cow::Owned(text.into_owned())
         }
         match self {
-            Record::Start { run_id, unix_ns, tool } => Record::Start { run_id: own(run_id), unix_ns, tool: own(tool) },
-            Record::Source { source, identity, at_ns } => Record::Source { source, identity: own(identity), at_ns },
-            Record::Data { source, at_ns, bytes } => {
-                Record::Data { source, at_ns, bytes: Cow::Owned(bytes.into_owned()) }
+            CaptureRecord::Start { run_id, unix_ns, tool } => {
+                CaptureRecord::Start { run_id: own(run_id), unix_ns, tool: own(tool) }
             }
-            Record::SourceEnd { source, at_ns, kind, reason } => {
-                Record::SourceEnd { source, at_ns, kind, reason: own(reason) }
+            CaptureRecord::Source { source, identity, at_ns, plan_hash } => {
+                CaptureRecord::Source { source, identity: own(identity), at_ns, plan_hash }
             }
-            Record::End { at_ns, reason } => Record::End { at_ns, reason },
+            CaptureRecord::Data { source, at_ns, bytes } => {
+                CaptureRecord::Data { source, at_ns, bytes: Cow::Owned(bytes.into_owned()) }
+            }
+            CaptureRecord::SourceEnd { source, at_ns, kind, reason } => {
+                CaptureRecord::SourceEnd { source, at_ns, kind, reason: own(reason) }
+            }
+            CaptureRecord::End { at_ns, reason } => CaptureRecord::End { at_ns, reason },
         }
     }
 }

@@ -2,7 +2,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::{CaptureError, MAGIC, MAX_PAYLOAD, Record, checksum};
+use super::{CaptureError, CaptureRecord, MAGIC, MAX_PAYLOAD, checksum};
 
 /// Records that may be looked for inside an incomplete last record: bounds the work on hostile files.
 const MAX_CANDIDATES: usize = 1024;
@@ -41,7 +41,7 @@ impl CaptureReader {
     /// [`CaptureError`] if the path cannot be read, is a directory, is empty, is no capture or is of a newer version.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, CaptureError> {
         let path = path.as_ref();
-        let failed = |source| CaptureError::Io { path: path.to_owned(), source };
+        let failed = |cause| CaptureError::Io { path: path.to_owned(), cause };
         if std::fs::metadata(path).map_err(failed)?.is_dir() {
             return Err(CaptureError::Directory(path.to_owned()));
         }
@@ -59,7 +59,7 @@ impl<R: Read> CaptureReader<R> {
         let mut reader = Self { input, path: path.into(), frame: Vec::new(), offset: 0, state: State::Reading };
         let bytes = match reader.fill(MAGIC.len()) {
             Ok(_) => reader.frame.len(),
-            Err(source) => return Err(CaptureError::Io { path: reader.path, source }),
+            Err(cause) => return Err(CaptureError::Io { path: reader.path, cause }),
         };
         let path = reader.path.clone();
         match reader.frame.as_slice() {
@@ -138,16 +138,16 @@ impl<R: Read> CaptureReader<R> {
 }
 
 impl<R: Read> Iterator for CaptureReader<R> {
-    type Item = Result<Record<'static>, CaptureError>;
+    type Item = Result<CaptureRecord<'static>, CaptureError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.state != State::Reading {
             return None;
         }
         match self.read_frame() {
-            Err(source) => {
+            Err(cause) => {
                 self.state = State::Failed;
-                Some(Err(CaptureError::Io { path: self.path.clone(), source }))
+                Some(Err(CaptureError::Io { path: self.path.clone(), cause }))
             }
             Ok(Err(end)) => {
                 self.state = end;
@@ -155,7 +155,7 @@ impl<R: Read> Iterator for CaptureReader<R> {
             }
             Ok(Ok(())) => {
                 let payload = sound_payload(&self.frame)?;
-                if let Ok((record, [])) = postcard::take_from_bytes::<Record<'_>>(payload) {
+                if let Ok((record, [])) = postcard::take_from_bytes::<CaptureRecord<'_>>(payload) {
                     self.offset += self.frame.len() as u64;
                     Some(Ok(record.into_owned()))
                 } else {

@@ -5,19 +5,24 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn records() -> Vec<Record<'static>> {
+fn records() -> Vec<CaptureRecord<'static>> {
     vec![
-        Record::Start { run_id: "run-1".into(), unix_ns: 1_700_000_000_000_000_000, tool: "test 1".into() },
-        Record::Source { source: 0, identity: "serial:/dev/ttyACM0@115200".into(), at_ns: 5 },
-        Record::Data { source: 0, at_ns: 1_000, bytes: (0..=255).collect::<Vec<u8>>().into() },
-        Record::Data { source: 0, at_ns: 2_000, bytes: vec![0; 40].into() },
-        Record::SourceEnd { source: 0, at_ns: 3_000, kind: EndKind::Eof, reason: "".into() },
-        Record::End { at_ns: 4_000, reason: EndReason::Finished },
+        CaptureRecord::Start { run_id: "run-1".into(), unix_ns: 1_700_000_000_000_000_000, tool: "test 1".into() },
+        CaptureRecord::Source {
+            source: 0,
+            identity: "serial:/dev/ttyACM0@115200".into(),
+            at_ns: 5,
+            plan_hash: Some(7),
+        },
+        CaptureRecord::Data { source: 0, at_ns: 1_000, bytes: (0..=255).collect::<Vec<u8>>().into() },
+        CaptureRecord::Data { source: 0, at_ns: 2_000, bytes: vec![0; 40].into() },
+        CaptureRecord::SourceEnd { source: 0, at_ns: 3_000, kind: EndKind::Eof, reason: "".into() },
+        CaptureRecord::End { at_ns: 4_000, reason: EndReason::Finished },
     ]
 }
 
 /// A capture in memory, and where each record ends.
-fn encode(records: &[Record<'_>]) -> (Vec<u8>, Vec<usize>) {
+fn encode(records: &[CaptureRecord<'_>]) -> (Vec<u8>, Vec<usize>) {
     let mut bytes = MAGIC.to_vec();
     let mut ends = vec![bytes.len()];
     for record in records {
@@ -28,7 +33,7 @@ fn encode(records: &[Record<'_>]) -> (Vec<u8>, Vec<usize>) {
 }
 
 struct Read {
-    records: Vec<Record<'static>>,
+    records: Vec<CaptureRecord<'static>>,
     error: Option<CaptureError>,
     torn: Option<u64>,
     damaged: Option<u64>,
@@ -50,10 +55,10 @@ fn read(bytes: &[u8]) -> Result<Read, CaptureError> {
 #[test]
 fn the_format_is_pinned_byte_by_byte() {
     let (bytes, _) = encode(&[
-        Record::Start { run_id: "r".into(), unix_ns: 300, tool: "t".into() },
-        Record::Data { source: 1, at_ns: 2, bytes: vec![0xFF].into() },
-        Record::SourceEnd { source: 1, at_ns: 3, kind: EndKind::Error, reason: "x".into() },
-        Record::End { at_ns: 4, reason: EndReason::TimedOut },
+        CaptureRecord::Start { run_id: "r".into(), unix_ns: 300, tool: "t".into() },
+        CaptureRecord::Data { source: 1, at_ns: 2, bytes: vec![0xFF].into() },
+        CaptureRecord::SourceEnd { source: 1, at_ns: 3, kind: EndKind::Error, reason: "x".into() },
+        CaptureRecord::End { at_ns: 4, reason: EndReason::TimedOut },
     ]);
     let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     // The CRCs are those of Python's zlib.crc32 over length and payload.
@@ -80,7 +85,7 @@ fn a_written_capture_reads_back() {
     assert_eq!(writer.finish().unwrap(), fs::metadata(&path).unwrap().len());
 
     let mut reader = CaptureReader::open(&path).unwrap();
-    let Some(Ok(Record::Start { run_id, unix_ns, tool })) = reader.next() else { panic!("no start") };
+    let Some(Ok(CaptureRecord::Start { run_id, unix_ns, tool })) = reader.next() else { panic!("no start") };
     assert_eq!(run_id, "run-7");
     assert!(unix_ns > 1_600_000_000_000_000_000);
     assert!(tool.starts_with("phasemeter "));
@@ -88,10 +93,10 @@ fn a_written_capture_reads_back() {
     assert_eq!(
         rest,
         [
-            Record::Source { source: 3, identity: "stdin".into(), at_ns: 10 },
-            Record::Data { source: 3, at_ns: 20, bytes: b"hello".into() },
-            Record::SourceEnd { source: 3, at_ns: 30, kind: EndKind::Stopped, reason: "asked to".into() },
-            Record::End { at_ns: 40, reason: EndReason::Interrupted },
+            CaptureRecord::Source { source: 3, identity: "stdin".into(), at_ns: 10, plan_hash: None },
+            CaptureRecord::Data { source: 3, at_ns: 20, bytes: b"hello".into() },
+            CaptureRecord::SourceEnd { source: 3, at_ns: 30, kind: EndKind::Stopped, reason: "asked to".into() },
+            CaptureRecord::End { at_ns: 40, reason: EndReason::Interrupted },
         ]
     );
     assert_eq!((reader.torn_tail(), reader.damaged_at()), (None, None));
@@ -107,7 +112,7 @@ fn appended_records_survive_without_finish() {
     // As after kill -9: no destructor runs.
     std::mem::forget(writer);
     let records: Vec<_> = CaptureReader::open(&path).unwrap().map(Result::unwrap).collect();
-    assert_eq!(records[1], Record::Data { source: 0, at_ns: 1, bytes: vec![7; 1000].into() });
+    assert_eq!(records[1], CaptureRecord::Data { source: 0, at_ns: 1, bytes: vec![7; 1000].into() });
 }
 
 #[test]
@@ -121,7 +126,7 @@ fn much_data_makes_several_records() {
     writer.finish().unwrap();
     let mut got = Vec::new();
     for record in CaptureReader::open(&path).unwrap().skip(1) {
-        let Ok(Record::Data { source: 0, at_ns: 9, bytes }) = record else { panic!("{record:?}") };
+        let Ok(CaptureRecord::Data { source: 0, at_ns: 9, bytes }) = record else { panic!("{record:?}") };
         got.extend_from_slice(&bytes);
     }
     assert!(got == sent);
@@ -136,7 +141,7 @@ fn a_record_too_long_is_refused_and_leaves_the_file_sound() {
     assert!(matches!(error, CaptureError::TooLong { bytes } if bytes > MAX_PAYLOAD), "{error}");
     writer.end(1, EndReason::Finished).unwrap();
     let records: Vec<_> = CaptureReader::open(&path).unwrap().map(Result::unwrap).collect();
-    assert_eq!(records[1..], [Record::End { at_ns: 1, reason: EndReason::Finished }]);
+    assert_eq!(records[1..], [CaptureRecord::End { at_ns: 1, reason: EndReason::Finished }]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::{CaptureError, EndKind, EndReason, MAGIC, Record};
+use super::{CaptureError, CaptureRecord, EndKind, EndReason, MAGIC};
 use crate::atomic::sync_directory;
 
 /// How often appended records are also forced to the disk: what a power cut can cost.
@@ -30,7 +30,7 @@ pub struct CaptureWriter {
 }
 
 impl CaptureWriter {
-    /// Creates the file and writes its [`Start`](Record::Start), stamped with the wall clock.
+    /// Creates the file and writes its [`Start`](CaptureRecord::Start), stamped with the wall clock.
     ///
     /// # Errors
     ///
@@ -39,18 +39,18 @@ impl CaptureWriter {
     pub fn create(path: impl AsRef<Path>, run_id: &str) -> Result<Self, CaptureError> {
         let path = path.as_ref();
         // Append mode: after a failed write is cut off, the next one lands at the new end.
-        let file = OpenOptions::new().append(true).create_new(true).open(path).map_err(|source| {
-            if source.kind() == io::ErrorKind::AlreadyExists {
+        let file = OpenOptions::new().append(true).create_new(true).open(path).map_err(|cause| {
+            if cause.kind() == io::ErrorKind::AlreadyExists {
                 CaptureError::Exists(path.to_owned())
             } else {
-                CaptureError::Io { path: path.to_owned(), source }
+                CaptureError::Io { path: path.to_owned(), cause }
             }
         })?;
         let mut writer =
             Self { file, path: path.to_owned(), frame: Vec::new(), len: 0, synced: Instant::now(), poisoned: false };
         writer.frame.extend_from_slice(&MAGIC);
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Record::Start {
+        CaptureRecord::Start {
             run_id: Cow::Borrowed(run_id),
             unix_ns: u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX),
             tool: Cow::Borrowed(concat!("phasemeter ", env!("CARGO_PKG_VERSION"))),
@@ -68,7 +68,7 @@ impl CaptureWriter {
     ///
     /// [`CaptureError::TooLong`] and nothing is written; [`CaptureError::Io`] if writing fails, the partial record
     /// is then cut off again; [`CaptureError::Poisoned`] if an earlier one could not be cut off.
-    pub fn append(&mut self, record: &Record<'_>) -> Result<(), CaptureError> {
+    pub fn append(&mut self, record: &CaptureRecord<'_>) -> Result<(), CaptureError> {
         if self.poisoned {
             return Err(CaptureError::Poisoned(self.path.clone()));
         }
@@ -81,13 +81,14 @@ impl CaptureWriter {
         Ok(())
     }
 
-    /// Records that line number `source` was opened, `at_ns` nanoseconds after the start.
+    /// Records that line number `source` was opened, `at_ns` nanoseconds after the start, to a device that runs what it
+    /// likes.
     ///
     /// # Errors
     ///
     /// As [`append`](Self::append).
     pub fn source(&mut self, source: u16, identity: &str, at_ns: u64) -> Result<(), CaptureError> {
-        self.append(&Record::Source { source, identity: Cow::Borrowed(identity), at_ns })
+        self.append(&CaptureRecord::Source { source, identity: Cow::Borrowed(identity), at_ns, plan_hash: None })
     }
 
     /// Records bytes from line `source`; any number of them: what does not fit one record makes several.
@@ -98,7 +99,7 @@ impl CaptureWriter {
     pub fn data(&mut self, source: u16, at_ns: u64, bytes: &[u8]) -> Result<(), CaptureError> {
         bytes
             .chunks(MAX_DATA)
-            .try_for_each(|chunk| self.append(&Record::Data { source, at_ns, bytes: Cow::Borrowed(chunk) }))
+            .try_for_each(|chunk| self.append(&CaptureRecord::Data { source, at_ns, bytes: Cow::Borrowed(chunk) }))
     }
 
     /// Records that line `source` has ended, how, and why.
@@ -107,7 +108,7 @@ impl CaptureWriter {
     ///
     /// As [`append`](Self::append).
     pub fn source_end(&mut self, source: u16, at_ns: u64, kind: EndKind, reason: &str) -> Result<(), CaptureError> {
-        self.append(&Record::SourceEnd { source, at_ns, kind, reason: Cow::Borrowed(reason) })
+        self.append(&CaptureRecord::SourceEnd { source, at_ns, kind, reason: Cow::Borrowed(reason) })
     }
 
     /// Records that recording ended, and why. [`finish`](Self::finish) then closes the file.
@@ -116,7 +117,7 @@ impl CaptureWriter {
     ///
     /// As [`append`](Self::append).
     pub fn end(&mut self, at_ns: u64, reason: EndReason) -> Result<(), CaptureError> {
-        self.append(&Record::End { at_ns, reason })
+        self.append(&CaptureRecord::End { at_ns, reason })
     }
 
     /// Forces everything to the disk and closes the file. Returns its length in bytes.
@@ -140,10 +141,10 @@ impl CaptureWriter {
     }
 
     fn write_frame(&mut self) -> Result<(), CaptureError> {
-        if let Err(source) = self.file.write_all(&self.frame) {
+        if let Err(cause) = self.file.write_all(&self.frame) {
             // A partial record (disk full) would make all that follows unreadable.
             self.poisoned = self.file.set_len(self.len).is_err();
-            return Err(CaptureError::Io { path: self.path.clone(), source });
+            return Err(CaptureError::Io { path: self.path.clone(), cause });
         }
         self.len += self.frame.len() as u64;
         Ok(())
@@ -152,7 +153,7 @@ impl CaptureWriter {
     fn sync(&mut self) -> Result<(), CaptureError> {
         // Also after a failure: a disk that cannot sync is asked once a second, not once a record.
         self.synced = Instant::now();
-        self.file.sync_data().map_err(|source| CaptureError::Io { path: self.path.clone(), source })
+        self.file.sync_data().map_err(|cause| CaptureError::Io { path: self.path.clone(), cause })
     }
 }
 

@@ -36,12 +36,12 @@ mod unix {
 
     use super::Args;
     use crate::cli::record::{fail_if_a_line_failed, keep_on_failure};
-    use crate::cli::{exit_code, interrupt, print, progress::Progress, run_directory, say};
+    use crate::cli::{exit_code, interrupt, print, progress::RecordingProgress, run_directory, say};
     use crate::hook::Hooks;
     use crate::mock::{LogNormalDelay, MockConfig, MockServer};
-    use crate::record::{RecordOptions, Recorded, Watcher, record};
+    use crate::recorder::{RecordOptions, Recorded, Watcher, record};
+    use crate::replay::Run;
     use crate::report::render;
-    use crate::run::Run;
     use crate::session::Note;
     use crate::source::unix::Pty;
 
@@ -89,7 +89,7 @@ mod unix {
         say(format_args!("a mock server at {}, a device on {}", server.url(), pty.slave_path().display()));
         let options = RecordOptions { directory: directory.clone(), run_id, max_duration: Some(MAX_DURATION) };
         let mut watcher =
-            DemoWatcher { progress: Progress::new(vec!["demo".to_owned()]), device: &mut device, stop: &stop };
+            DemoWatcher { progress: RecordingProgress::new(vec!["demo".to_owned()]), device: &mut device, stop: &stop };
         let source = Recorded {
             identity: "pty:demo".to_owned(),
             line: Box::new(pty.into_line()),
@@ -110,7 +110,7 @@ mod unix {
 
     /// Shows progress, and ends the recording of a device that never spoke.
     struct DemoWatcher<'a> {
-        progress: Progress,
+        progress: RecordingProgress,
         device: &'a mut Device,
         stop: &'a AtomicBool,
     }

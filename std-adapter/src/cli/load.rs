@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use phasemeter_core::hook::PhaseHook;
+use phasemeter_core::outcome::Failures;
 use phasemeter_core::phase::PhaseStats;
-use phasemeter_core::telemetry::ReporterConfig;
-use phasemeter_core::time::Nanos;
+use phasemeter_core::telemetry::TelemetryConfig;
+use phasemeter_core::time::Instant;
 
 use super::interrupt;
 use super::run_config::RunConfigArgs;
@@ -86,26 +87,36 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let options = LoadOptions {
         device_id: args.device_id.clone(),
-        boot_id: rand::random(),
         max_in_flight: usize::try_from(args.max_in_flight).unwrap_or(usize::MAX),
-        reporter: ReporterConfig::default(),
+        telemetry: TelemetryConfig::default(),
     };
     let mut hooks = components.hooks.into_iter().next().unwrap_or_default();
     hooks.push(PrintHook);
     let outcome = load.run(plan, output, &options, hooks)?;
-    let failures = outcome.failures;
+    say_failures(&outcome.failures);
+    if outcome.skipped_reports > 0 {
+        let skipped = outcome.skipped_reports;
+        super::say(format_args!("{skipped} telemetry reports were left out: the line is slower than they come"));
+    }
+    Ok(if outcome.cancelled { ExitCode::from(super::INCOMPLETE) } else { ExitCode::SUCCESS })
+}
+
+/// A line on standard error for each cause.
+fn say_failures(failures: &Failures) {
+    for (status, count) in &failures.statuses {
+        super::say(format_args!("{count} requests were answered with status {status}"));
+    }
     for (count, what) in [
-        (failures.connect, "requests found no connection"),
-        (failures.status, "requests were answered with a status that is not a success"),
+        (failures.other_statuses, "requests were answered with other statuses that are not a success"),
+        (failures.not_connected, "requests found no connection"),
+        (failures.timed_out, "responses did not come in time"),
         (failures.broken, "connections broke in mid-response"),
         (failures.malformed, "responses made no sense"),
-        (u64::from(outcome.skipped_reports), "telemetry reports were left out: the line is slower than they come"),
     ] {
         if count > 0 {
             super::say(format_args!("{count} {what}"));
         }
     }
-    Ok(if outcome.cancelled { ExitCode::from(super::INCOMPLETE) } else { ExitCode::SUCCESS })
 }
 
 /// A line on standard error for each transition.
@@ -116,7 +127,7 @@ impl PrintHook {
         let counts = &phase.counts;
         super::say(format_args!(
             "{} {event}: sent {}, completed {}, errors {}, in flight {}",
-            phase.kind,
+            phase.name(),
             counts.sent,
             counts.completed,
             counts.errors,
@@ -126,15 +137,15 @@ impl PrintHook {
 }
 
 impl PhaseHook for PrintHook {
-    fn on_phase_start(&mut self, phase: &PhaseStats, _: Nanos) {
-        super::say(format_args!("{} started", phase.kind));
+    fn on_phase_start(&mut self, phase: &PhaseStats, _: Instant) {
+        super::say(format_args!("{} started", phase.name()));
     }
 
-    fn on_phase_timeout(&mut self, phase: &PhaseStats, _: Nanos) {
+    fn on_phase_timeout(&mut self, phase: &PhaseStats, _: Instant) {
         Self::print("timed out", phase);
     }
 
-    fn on_phase_complete(&mut self, phase: &PhaseStats, _: Nanos) {
+    fn on_phase_complete(&mut self, phase: &PhaseStats, _: Instant) {
         Self::print("complete", phase);
     }
 }

@@ -1,24 +1,28 @@
-//! The `phasemeter` command: one file a subcommand. Errors, exit codes and broken pipes are handled here, once.
+//! The `phasemeter` command: what several subcommands use, then one file a subcommand. Errors, exit codes and broken pipes
+//! are handled here, once.
 
-mod demo;
 mod interrupt;
-mod load;
-mod mock_server;
-mod plugins;
-mod ports;
-mod process;
+mod run_directory;
+mod run_config;
 mod progress;
 mod record;
+mod run;
 mod replay;
 mod report;
-mod run;
-mod run_config;
-mod run_directory;
+mod process;
+mod load;
+mod mock_server;
+mod demo;
+mod ports;
+mod plugins;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
+
+use crate::text::{printable, printable_lines};
 
 /// Exit code of a usage or input/output error.
 const FAILED: u8 = 2;
@@ -62,36 +66,22 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            say(message(&error));
+            // With the causes behind it, which no message tells itself.
+            say(format_args!("{error:#}"));
             ExitCode::from(FAILED)
         }
     }
 }
 
-/// An error with its causes in one line; a cause that its parent has quoted is not told twice.
-fn message(error: &anyhow::Error) -> String {
-    let mut message = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if message.is_empty() {
-            message = cause;
-        } else if !message.ends_with(&cause) {
-            message = format!("{message}: {cause}");
-        }
-    }
-    message
-}
-
-/// Tells the user on standard error. If nobody reads that any more, the work goes on.
+/// Tells the user on standard error, in one line. If nobody reads that any more, the work goes on.
 fn say(what: impl std::fmt::Display) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "phasemeter: {what}");
+    let _ = writeln!(std::io::stderr(), "phasemeter: {}", printable(&what.to_string()));
 }
 
 /// Writes to standard output. Whoever closed it has seen enough: `phasemeter report DIR | head`.
 fn print(text: &str) -> anyhow::Result<()> {
-    use std::io::Write;
     let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(printable_lines(text).as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(error).context("cannot write to standard output")
         }

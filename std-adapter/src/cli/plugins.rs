@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::run_config::RegistryArgs;
 use crate::registry::{Category, Diagnostic, Entry, Package, Param, Registry};
+use crate::text::to_json;
 
 /// The version of the JSON.
 const SCHEMA: &str = "phasemeter.plugins/1";
@@ -68,7 +69,7 @@ fn category(name: &str) -> anyhow::Result<Category> {
 }
 
 fn print<T: Serialize>(json: bool, what: &T, text: impl Fn(&T) -> String) -> anyhow::Result<()> {
-    super::print(&if json { serde_json::to_string_pretty(what)? + "\n" } else { text(what) })
+    super::print(&if json { to_json(what)? } else { text(what) })
 }
 
 /// Reads every manifest for itself, so that each fault of each is told.

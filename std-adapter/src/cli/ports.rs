@@ -7,6 +7,8 @@ use anyhow::Context as _;
 use serde::Serialize;
 use serialport::{SerialPortInfo, SerialPortType};
 
+use crate::text::{printable, to_json};
+
 /// List the serial ports of this machine
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(super) struct Args {
@@ -24,7 +26,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut found = serialport::available_ports().context("cannot list the serial ports")?;
     found.sort_by(|a, b| a.port_name.cmp(&b.port_name));
     let list = List::new(&found);
-    let text = if args.json { serde_json::to_string_pretty(&list)? + "\n" } else { list.text() };
+    let text = if args.json { to_json(&list)? } else { list.text() };
     super::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -65,11 +67,11 @@ impl List {
                     unix:PATH are read too\n"
                 .into();
         }
-        let width = self.ports.iter().map(|port| port.name.len()).max().unwrap_or(0);
+        let width = self.ports.iter().map(|port| port.name.chars().count()).max().unwrap_or(0);
         let mut text = String::new();
         for port in &self.ports {
-            // Writing to a `String` does not fail.
-            let _ = writeln!(text, "{:width$}  {}", port.name, port.describe());
+            // What a USB device says of itself must not begin a line of its own. Writing to a `String` does not fail.
+            let _ = writeln!(text, "{:width$}  {}", printable(&port.name), printable(&port.describe()));
         }
         text
     }

@@ -12,6 +12,7 @@ use crate::atomic::{check_writable, write_atomically};
 use crate::process::{
     Document, Format, Percentiles, ReadOptions, ReadWatcher, Reader, Rejection, ResultSet, ResultsAggregator, render,
 };
+use crate::text::to_json;
 
 const NOTES: &str = "\
 Records are JSON Lines, plain or gzip. Either one flat object a request:
@@ -90,7 +91,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         percentiles: args.percentiles.clone(),
         threads: None,
     };
-    let mut progress = Progress::new(&args.files);
+    let mut progress = ReadingProgress::new(&args.files);
     let mut sets = Vec::new();
     // To aggregate them each file is a set of its own, otherwise all are one.
     let groups = args.files.chunks(if args.aggregate { 1 } else { args.files.len() });
@@ -116,7 +117,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.aggregate {
         document.aggregate = Some(aggregator.aggregate(&sets)?);
     }
-    let json = serde_json::to_string_pretty(&document).context("cannot write the metrics as JSON")? + "\n";
+    let json = to_json(&document).context("cannot write the metrics as JSON")?;
     if let Some(path) = &args.output {
         write_atomically(path, json.as_bytes()).context("cannot write the output")?;
     }
@@ -141,7 +142,7 @@ fn merged(sets: &[ResultSet]) -> anyhow::Result<std::borrow::Cow<'_, ResultSet>>
 }
 
 /// Bad lines on standard error, and how far reading got if that is a terminal.
-struct Progress {
+struct ReadingProgress {
     bar: Option<ProgressBar>,
     /// Bytes of the inputs before the current one, and of that.
     before: u64,
@@ -149,7 +150,7 @@ struct Progress {
     told: u64,
 }
 
-impl Progress {
+impl ReadingProgress {
     fn new(files: &[String]) -> Self {
         let sizes: Option<Vec<u64>> = files
             .iter()
@@ -178,7 +179,7 @@ impl Progress {
     }
 }
 
-impl ReadWatcher for Progress {
+impl ReadWatcher for ReadingProgress {
     fn rejected(&mut self, rejection: &Rejection<'_>) {
         self.told += 1;
         match &self.bar {

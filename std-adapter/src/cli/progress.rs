@@ -3,30 +3,36 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use phasemeter_core::meter::Metric;
-use phasemeter_core::phase::{PhaseState, PhaseStats};
+use phasemeter_core::metric::LoadMetric;
+use phasemeter_core::phase::PhaseState;
+use phasemeter_core::plan::PhaseKind;
 use phasemeter_core::summary::Percentile;
 
-use crate::record::Watcher;
-use crate::run::{Run, SourceState};
-use crate::session::{Note, printable};
+use crate::recorder::Watcher;
+use crate::replay::{Run, SourceState};
+use crate::session::{Boot, Note, PhaseRecord};
+use crate::text::printable;
 
-pub(super) struct Progress {
+/// How often the live lines are made anew: a percentile takes a walk over a histogram.
+const SHOW_EVERY: Duration = Duration::from_millis(100);
+
+pub(super) struct RecordingProgress {
     names: Vec<String>,
     lines: Option<Lines>,
-    /// The phase and state of each source that was told last.
-    told: HashMap<usize, (u16, PhaseState)>,
+    /// The boot, phase and state of each source that was told last.
+    told: HashMap<usize, (u32, u16, PhaseState)>,
 }
 
 struct Lines {
     all: MultiProgress,
     bars: Vec<ProgressBar>,
+    shown: Instant,
 }
 
-impl Progress {
+impl RecordingProgress {
     /// Progress of sources with these names.
     pub(super) fn new(names: Vec<String>) -> Self {
         let lines = std::io::stderr().is_terminal().then(|| {
@@ -34,13 +40,13 @@ impl Progress {
             let style = ProgressStyle::with_template("{spinner} {prefix}  {wide_msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_spinner());
             let bars = names.iter().map(|name| {
-                let bar = all.add(ProgressBar::new_spinner().with_style(style.clone()).with_prefix(name.clone()));
-                bar.enable_steady_tick(Duration::from_millis(100));
+                let bar = all.add(ProgressBar::new_spinner().with_style(style.clone()).with_prefix(printable(name)));
+                bar.enable_steady_tick(SHOW_EVERY);
                 bar.set_message("waiting for telemetry");
                 bar
             });
             let bars = bars.collect();
-            Lines { all, bars }
+            Lines { all, bars, shown: Instant::now() }
         });
         Self { names, lines, told: HashMap::new() }
     }
@@ -57,41 +63,43 @@ impl Progress {
         let text = format!("{name}: {what}");
         match &self.lines {
             // Fails if standard error is gone, and then nobody reads it.
-            Some(lines) => drop(lines.all.println(text)),
+            Some(lines) => drop(lines.all.println(printable(&text))),
             None => super::say(text),
         }
     }
 
     fn show(&mut self, number: usize, source: &SourceState) {
-        let Some(stats) = source.session.current_phase().and_then(|record| record.stats) else { return };
-        let seen = (stats.index, stats.state);
+        let (Some(boot), Some(phase)) = (source.session.current_boot(), source.session.current_phase()) else { return };
+        let Some(stats) = phase.stats() else { return };
+        let seen = (boot.id(), stats.index, stats.state);
         match &self.lines {
             Some(lines) => {
                 if let Some(bar) = lines.bars.get(number) {
-                    bar.set_message(live(&stats, source));
+                    bar.set_message(live(boot, phase, source));
                 }
             }
             None if self.told.get(&number) != Some(&seen) => {
                 self.told.insert(number, seen);
-                self.say(number, &live(&stats, source));
+                self.say(number, &live(boot, phase, source));
             }
             None => {}
         }
     }
 }
 
-fn live(stats: &PhaseStats, source: &SourceState) -> String {
-    let counts = &stats.counts;
-    let mut text = format!(
-        "{} {}: sent {}, completed {}, errors {}, in flight {}",
-        stats.kind,
-        stats.state.name().replace('_', " "),
-        counts.sent,
-        counts.completed,
-        counts.errors,
-        counts.in_flight()
-    );
-    let histogram = source.session.current_phase().and_then(|record| record.metrics[Metric::ResponseTime].histogram());
+fn live(boot: &Boot, phase: &PhaseRecord, source: &SourceState) -> String {
+    let mut text = phase.name().into_owned();
+    if let Some(stats) = phase.stats() {
+        let _ = write!(text, " {}: ", stats.state.name().replace('_', " "));
+        let counts = &stats.counts;
+        let _ = if stats.kind == PhaseKind::Monitor {
+            write!(text, "samples {}", phase.observed())
+        } else {
+            let (sent, completed, in_flight) = (counts.sent, counts.completed, counts.in_flight());
+            write!(text, "sent {sent}, completed {completed}, errors {}, in flight {in_flight}", counts.errors)
+        };
+    }
+    let histogram = boot.metric_id(LoadMetric::ResponseTime.name()).and_then(|metric| phase.histogram(metric));
     if let Some(p50) = histogram.and_then(|histogram| histogram.quantile(Percentile::P50)) {
         let micros = p50.value / 1_000;
         let _ = write!(text, ", response p50 {}.{:03} ms", micros / 1_000, micros % 1_000);
@@ -102,26 +110,33 @@ fn live(stats: &PhaseStats, source: &SourceState) -> String {
     text
 }
 
-impl Watcher for Progress {
+impl Watcher for RecordingProgress {
     fn note(&mut self, source: u16, note: &Note) {
         let source = usize::from(source);
         match note {
             Note::Text(text) => {
                 for line in text.lines() {
-                    self.say(source, &format!("| {}", printable(line)));
+                    self.say(source, &format!("| {line}"));
                 }
             }
             Note::Gap(gap) => {
                 self.say(source, &format!("lost frames {} from number {}", gap.frames, gap.first_sequence));
             }
-            // It is shown with the next tick.
-            Note::Phase(..) => {}
-            Note::Reset => self.say(source, "the device was reset"),
+            Note::Begin { after_reset: true } => self.say(source, "the device was reset"),
+            Note::Problem(problem) => self.say(source, &problem.to_string()),
+            // They are shown with the next tick.
+            Note::Begin { .. } | Note::Phase(..) => {}
             Note::Unusable(what) => self.say(source, &format!("{what} (further ones are only counted)")),
         }
     }
 
     fn tick(&mut self, run: &Run) {
+        if let Some(lines) = &mut self.lines {
+            if lines.shown.elapsed() < SHOW_EVERY {
+                return;
+            }
+            lines.shown = Instant::now();
+        }
         for (number, source) in run.sources().iter().enumerate() {
             self.show(number, source);
         }

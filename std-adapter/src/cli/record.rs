@@ -8,12 +8,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use super::run_config::{RunConfigArgs, process};
-use super::{interrupt, progress::Progress, run_directory};
+use super::{interrupt, progress::RecordingProgress, run_directory};
 use crate::capture::EndKind;
 use crate::process::PostProcessor;
-use crate::record::{RecordError, RecordOptions, Recorded, record};
+use crate::recorder::{RecordError, RecordOptions, Recorded, record};
+use crate::replay::Run;
 use crate::report::render;
-use crate::run::Run;
 use crate::source::{DEFAULT_BAUD, SourceSpec};
 
 const NOTES: &str = "\
@@ -26,7 +26,9 @@ Sources:
   -                    standard input
 
 Recording ends when every device has said that its run is over, when every
-source has ended, or at Ctrl-C: the report is written in any case.
+source has ended, or at Ctrl-C: the report is written in any case. A device that
+measures itself may have no end: --max-duration or Ctrl-C ends its recording,
+and it is complete if all up to then was observed.
 
 Example: two boards at once
   phasemeter record /dev/ttyACM0 /dev/ttyACM1 --baud 921600 --out run-7";
@@ -89,7 +91,7 @@ pub(super) fn to_report(
     let directory = run_directory::create(out, &run_id)?;
     let options = RecordOptions { directory: directory.clone(), run_id, max_duration };
     let names = sources.iter().map(|source| source.identity.clone()).collect();
-    let mut progress = Progress::new(names);
+    let mut progress = RecordingProgress::new(names);
     let recorded = record(sources, &options, stop, &mut progress);
     progress.finish();
     let recorded = keep_on_failure(recorded, &directory)?;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use super::run_directory;
-use crate::run;
+use crate::replay;
 
 /// Rebuild summary.json and report.txt from a capture.
 ///
@@ -26,7 +26,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let capture = run_directory::capture_of(&args.capture)?;
-    let replayed = run::replay(&capture)?;
+    let replayed = replay::replay(&capture)?;
     if let Some(damage) = &replayed.damage {
         super::say(damage);
     }
@@ -37,7 +37,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(&directory)
         .with_context(|| format!("cannot make the directory {}", directory.display()))?;
     let summary = replayed.run.summary();
-    let written = run::write_artifacts(&directory, &summary);
+    let written = replay::write_artifacts(&directory, &summary);
     super::print(&crate::report::render(&summary))?;
     written?;
     Ok(super::exit_code(&summary))

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use super::run_directory;
+use crate::replay;
 use crate::report::render;
-use crate::run;
+use crate::text::to_json;
 
 /// Print the report of a run.
 ///
@@ -25,16 +26,13 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let replayed = run::replay(&run_directory::capture_of(&args.run)?)?;
+    let replayed = replay::replay(&run_directory::capture_of(&args.run)?)?;
     if let Some(damage) = &replayed.damage {
         super::say(damage);
     }
     let summary = replayed.run.summary();
-    let text = if args.json {
-        serde_json::to_string_pretty(&summary).context("cannot write the summary as JSON")? + "\n"
-    } else {
-        render(&summary)
-    };
+    let text =
+        if args.json { to_json(&summary).context("cannot write the summary as JSON")? } else { render(&summary) };
     super::print(&text)?;
     Ok(super::exit_code(&summary))
 }

@@ -7,12 +7,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use phasemeter_core::telemetry::{Reason, Refusal};
 
 use super::interrupt;
 use super::record::to_report;
 use super::run_config::RunConfigArgs;
 use crate::plan;
-use crate::record::Recorded;
+use crate::recorder::Recorded;
 use crate::remote::{Remote, RemoteError};
 use crate::source::{DEFAULT_BAUD, SourceSpec};
 
@@ -72,7 +73,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let text = |text: &str| text.lines().for_each(|line| super::say(format_args!("| {line}")));
     let at_device = |error: RemoteError| {
         let hint = match error {
-            RemoteError::Refused(phasemeter_core::telemetry::Refusal::Busy) => " (--stop-running does)",
+            RemoteError::Refused(Refusal { reason: Reason::BUSY, .. }) => " (--stop-running does)",
             _ => "",
         };
         anyhow::anyhow!("{identity}: {error}{hint}")

@@ -7,7 +7,7 @@ use anyhow::Context;
 use crate::hook::Hooks;
 use crate::process::PostProcessor;
 use crate::registry::{Diagnostic, Registry, RunConfig, user_directory};
-use crate::run::Run;
+use crate::replay::Run;
 
 /// Where manifests are, beside those of the user's directory.
 #[derive(Clone, Debug, clap::Args)]

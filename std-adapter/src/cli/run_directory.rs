@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use crate::run::CAPTURE_FILE;
+use crate::replay::CAPTURE_FILE;
 
 /// Where runs go unless told otherwise.
 const RUNS: &str = "phasemeter-runs";

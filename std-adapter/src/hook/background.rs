@@ -3,11 +3,11 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
 use std::time::Duration;
 
-use phasemeter_core::hook::PhaseHook;
+use phasemeter_core::hook::{PhaseEvent, PhaseHook};
 use phasemeter_core::phase::PhaseStats;
-use phasemeter_core::time::Nanos;
+use phasemeter_core::time::Instant;
 
-use super::{Failures, HookError, PhaseEvent, event};
+use super::{Failures, HookError};
 
 /// Events that may wait for the hook: those of a whole plan, and minutes of progress.
 const QUEUED: usize = 1024;
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub struct Background {
     /// `None` once no more events come.
-    events: Option<SyncSender<(PhaseEvent, PhaseStats, Nanos)>>,
+    events: Option<SyncSender<(PhaseEvent, PhaseStats, Instant)>>,
     /// Closed when the thread is done with the hook.
     done: Receiver<()>,
     failures: Failures,
@@ -43,11 +43,11 @@ impl Background {
         patience: Duration,
         failures: Failures,
     ) -> Result<Self, HookError> {
-        let (events, queue) = sync_channel::<(PhaseEvent, PhaseStats, Nanos)>(queued);
+        let (events, queue) = sync_channel::<(PhaseEvent, PhaseStats, Instant)>(queued);
         let (sender, done) = channel();
         let work = move || {
             for (event, phase, now) in queue {
-                event.tell(&mut hook, &phase, now);
+                hook.on_event(event, &phase, now);
             }
             drop(hook);
             drop(sender);
@@ -60,8 +60,10 @@ impl Background {
     pub fn failures(&self) -> &Failures {
         &self.failures
     }
+}
 
-    fn on_event(&mut self, event: PhaseEvent, phase: &PhaseStats, now: Nanos) {
+impl PhaseHook for Background {
+    fn on_event(&mut self, event: PhaseEvent, phase: &PhaseStats, now: Instant) {
         let Some(events) = &self.events else { return };
         self.failures.check(events.try_send((event, *phase, now)).map_err(|error| match error {
             TrySendError::Full(_) => HookError::Busy(event),
@@ -69,8 +71,6 @@ impl Background {
         }));
     }
 }
-
-event::hook_of_events!(Background);
 
 impl Drop for Background {
     fn drop(&mut self) {
@@ -86,23 +86,22 @@ mod tests {
     use super::*;
     use crate::hook::event::tests::PHASE;
     use std::sync::mpsc::Sender;
-    use std::time::Instant;
 
     /// Waits for a word before it takes an event.
-    struct Slow(Receiver<()>, Sender<Nanos>);
+    struct Slow(Receiver<()>, Sender<Instant>);
 
     impl PhaseHook for Slow {
-        fn on_progress(&mut self, _: &PhaseStats, now: Nanos) {
+        fn on_progress(&mut self, _: &PhaseStats, now: Instant) {
             let _ = self.0.recv();
             self.1.send(now).unwrap();
         }
 
-        fn on_phase_timeout(&mut self, _: &PhaseStats, _: Nanos) {
+        fn on_phase_timeout(&mut self, _: &PhaseStats, _: Instant) {
             panic!("as a hook might");
         }
     }
 
-    fn slow(queued: usize, patience: Duration) -> (Background, Sender<()>, Receiver<Nanos>, Receiver<String>) {
+    fn slow(queued: usize, patience: Duration) -> (Background, Sender<()>, Receiver<Instant>, Receiver<String>) {
         let ((go, wait), (told, seen), (report, reported)) = (channel(), channel(), channel());
         let failures = Failures::new("test");
         failures.report_to(move |error| report.send(error.to_string()).unwrap());
@@ -113,9 +112,9 @@ mod tests {
     #[test]
     fn nobody_waits_for_a_slow_hook_and_what_does_not_fit_is_counted() {
         let (mut background, go, seen, reported) = slow(8, Duration::from_secs(10));
-        let start = Instant::now();
+        let start = std::time::Instant::now();
         for now in 0..100 {
-            background.on_progress(&PHASE, Nanos::new(now));
+            background.on_event(PhaseEvent::Progress, &PHASE, Instant::from_nanos(now));
         }
         assert!(start.elapsed() < Duration::from_secs(1));
         // One may be with the hook already.
@@ -124,15 +123,15 @@ mod tests {
         assert!(reported.recv().unwrap().contains("still busy"));
         drop(go);
         drop(background);
-        let seen: Vec<u64> = seen.iter().map(Nanos::get).collect();
+        let seen: Vec<u64> = seen.iter().map(Instant::as_nanos).collect();
         assert_eq!(seen, (0..100 - lost).collect::<Vec<_>>(), "drained in order, and nothing else");
     }
 
     #[test]
     fn a_hook_that_hangs_is_left_behind() {
         let (mut background, _go, _seen, reported) = slow(8, Duration::from_millis(20));
-        background.on_progress(&PHASE, Nanos::ZERO);
-        let start = Instant::now();
+        background.on_event(PhaseEvent::Progress, &PHASE, Instant::BOOT);
+        let start = std::time::Instant::now();
         drop(background);
         assert!(start.elapsed() < Duration::from_secs(5));
         assert!(reported.recv().unwrap().contains("was left behind"));
@@ -141,11 +140,11 @@ mod tests {
     #[test]
     fn a_hook_that_panics_does_not_take_the_run_with_it() {
         let (mut background, _go, seen, reported) = slow(8, Duration::from_secs(10));
-        background.on_phase_timeout(&PHASE, Nanos::ZERO);
+        background.on_event(PhaseEvent::Timeout, &PHASE, Instant::BOOT);
         // The hook is gone once its end of the channel is.
         assert!(seen.recv().is_err());
         while background.failures().count() == 0 {
-            background.on_progress(&PHASE, Nanos::ZERO);
+            background.on_event(PhaseEvent::Progress, &PHASE, Instant::BOOT);
         }
         assert_eq!(reported.recv().unwrap(), "the hook panicked before phase_progress and is told no more");
     }

@@ -5,12 +5,12 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use phasemeter_core::hook::{PhaseEvent, PhaseHook};
 use phasemeter_core::phase::PhaseStats;
-use phasemeter_core::time::Nanos;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::event::{EventRecord, PhaseDurations, timestamp};
-use super::{Background, Failures, HookError, PhaseEvent, event};
+use super::event::{EventRecord, PhaseDurations, name, timestamp};
+use super::{Background, Failures, HookError};
 
 /// Events that may wait while a program runs.
 const QUEUED: usize = 64;
@@ -106,15 +106,15 @@ impl CommandHook {
     pub fn failures(&self) -> &Failures {
         self.worker.failures()
     }
+}
 
-    fn on_event(&mut self, event: PhaseEvent, phase: &PhaseStats, now: Nanos) {
-        if event != PhaseEvent::PhaseProgress {
-            event.tell(&mut self.worker, phase, now);
+impl PhaseHook for CommandHook {
+    fn on_event(&mut self, event: PhaseEvent, phase: &PhaseStats, now: phasemeter_core::time::Instant) {
+        if event != PhaseEvent::Progress {
+            self.worker.on_event(event, phase, now);
         }
     }
 }
-
-event::hook_of_events!(CommandHook);
 
 impl Drop for CommandHook {
     fn drop(&mut self) {
@@ -145,8 +145,8 @@ struct Message {
     phase_durations: PhaseDurations,
 }
 
-impl CommandRunner {
-    fn on_event(&mut self, event: PhaseEvent, phase: &PhaseStats, now: Nanos) {
+impl PhaseHook for CommandRunner {
+    fn on_event(&mut self, event: PhaseEvent, phase: &PhaseStats, now: phasemeter_core::time::Instant) {
         let message = Message {
             schema: "phasemeter.hook-event/1",
             event: EventRecord::new(event, phase, timestamp()),
@@ -159,10 +159,12 @@ impl CommandRunner {
             Ok(Some(status)) if status.success() => Ok(()),
             Ok(Some(status)) => Err(HookError::Exit { program: self.program.clone(), status, event }),
             Ok(None) => Err(HookError::TimedOut { program: self.program.clone(), timeout: self.timeout, event }),
-            Err(source) => Err(HookError::Run { program: self.program.clone(), source }),
+            Err(cause) => Err(HookError::Run { program: self.program.clone(), cause }),
         });
     }
+}
 
+impl CommandRunner {
     /// Runs the program; `None` if it took too long.
     fn run(&self, event: PhaseEvent, message: &Message) -> io::Result<Option<ExitStatus>> {
         let mut line = serde_json::to_vec(message)?;
@@ -175,7 +177,7 @@ impl CommandRunner {
             return Ok(None);
         }
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).env("PHASEMETER_EVENT", event.name());
+        command.args(&self.arguments).env("PHASEMETER_EVENT", name(event));
         command.stdin(Stdio::piped()).stdout(io::stderr());
         group::separate(&mut command);
         let mut child = command.spawn()?;
@@ -192,8 +194,6 @@ impl CommandRunner {
         kill(&mut child).map(|()| None)
     }
 }
-
-event::hook_of_events!(CommandRunner);
 
 fn kill(child: &mut Child) -> io::Result<()> {
     group::kill(child);
@@ -231,7 +231,7 @@ mod group {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
-    use crate::hook::event::tests::phase_at;
+    use crate::hook::event::tests::{EVENTS, phase_at};
     use serde_json::Value;
     use std::fs;
     use std::path::Path;
@@ -258,7 +258,7 @@ mod tests {
         let script = "echo \"$PHASEMETER_EVENT\" >> events && cat > \"$PHASEMETER_EVENT.json\"";
         let (mut hook, reported) = shell(directory.path(), script, Duration::from_secs(20));
         let failures = hook.failures().clone();
-        for event in PhaseEvent::ALL {
+        for event in EVENTS {
             tell(&mut hook, event);
         }
         drop(hook);
@@ -280,7 +280,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (mut hook, reported) = shell(directory.path(), "exit 3", Duration::from_secs(20));
         let failures = hook.failures().clone();
-        for event in PhaseEvent::ALL {
+        for event in EVENTS {
             tell(&mut hook, event);
         }
         drop(hook);
@@ -290,7 +290,7 @@ mod tests {
         let mut hook = CommandHook::new(CommandConfig::new(["/missing/program"])).unwrap();
         let (sender, reported) = channel();
         hook.failures().report_to(move |error| sender.send(error.to_string()).unwrap());
-        tell(&mut hook, PhaseEvent::PhaseStart);
+        tell(&mut hook, PhaseEvent::Start);
         assert!(reported.recv().unwrap().starts_with("cannot run /missing/program: "));
     }
 
@@ -300,7 +300,7 @@ mod tests {
         let script = "(sleep 2; touch survived) & touch started; wait";
         let (mut hook, reported) = shell(directory.path(), script, Duration::from_millis(500));
         let start = Instant::now();
-        tell(&mut hook, PhaseEvent::PhaseStart);
+        tell(&mut hook, PhaseEvent::Start);
         assert!(start.elapsed() < Duration::from_millis(100), "nobody waits");
         assert_eq!(reported.recv().unwrap(), "sh took longer than 500ms at phase_start and was killed");
         assert!(directory.path().join("started").exists());
@@ -315,7 +315,7 @@ mod tests {
         let (mut hook, _reported) = shell(directory.path(), "echo >> runs; sleep 60", Duration::from_millis(700));
         let failures = hook.failures().clone();
         // More than wait at once.
-        (0..100).for_each(|_| tell(&mut hook, PhaseEvent::PhaseStart));
+        (0..100).for_each(|_| tell(&mut hook, PhaseEvent::Start));
         let start = Instant::now();
         drop(hook);
         assert!(start.elapsed() < Duration::from_millis(700) + SLACK + SLACK, "{:?}", start.elapsed());

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::HookError;
+use crate::text::printable;
 
 type Report = Box<dyn FnMut(&HookError) + Send>;
 
@@ -24,6 +25,7 @@ impl Failures {
     pub(super) fn new(hook: &'static str) -> Self {
         let report: Report = Box::new(move |error| {
             // If nobody reads that any more, the run goes on.
+            let error = printable(&error.to_string());
             let _ = writeln!(std::io::stderr(), "phasemeter: {hook}: {error} (further failures are only counted)");
         });
         Self(Arc::new(Inner { count: AtomicU64::new(0), report: Mutex::new(report) }))

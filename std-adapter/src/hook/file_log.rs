@@ -5,12 +5,13 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use phasemeter_core::hook::{PhaseEvent, PhaseHook};
 use phasemeter_core::phase::PhaseStats;
-use phasemeter_core::time::Nanos;
+use phasemeter_core::time::Instant;
 use serde::Deserialize;
 
-use super::event::{elapsed, seconds, timestamp};
-use super::{Failures, HookError, PhaseEvent, WriteError, create_parent, event};
+use super::event::{elapsed, name, phase_name, seconds, timestamp};
+use super::{Failures, HookError, WriteError, create_parent};
 
 /// More old files than anybody wants.
 const MAX_KEEP: u32 = 1_000;
@@ -95,17 +96,6 @@ impl FileLogHook {
         &self.failures
     }
 
-    fn on_event(&mut self, event: PhaseEvent, phase: &PhaseStats, now: Nanos) {
-        let Some(mut line) = line(event, phase, now, self.config.verbose) else { return };
-        if self.torn {
-            line.insert(0, '\n');
-        }
-        let rotated = self.rotate(line.len());
-        self.failures.check(rotated.map_err(HookError::Rotate));
-        let appended = self.append(line.as_bytes());
-        self.failures.check(appended.map_err(WriteError::at(&self.config.log_file)).map_err(HookError::Write));
-    }
-
     fn open(&self) -> io::Result<fs::File> {
         OpenOptions::new().append(true).create(true).open(&self.config.log_file)
     }
@@ -138,7 +128,18 @@ impl FileLogHook {
     }
 }
 
-event::hook_of_events!(FileLogHook);
+impl PhaseHook for FileLogHook {
+    fn on_event(&mut self, event: PhaseEvent, phase: &PhaseStats, now: Instant) {
+        let Some(mut line) = line(event, phase, now, self.config.verbose) else { return };
+        if self.torn {
+            line.insert(0, '\n');
+        }
+        let rotated = self.rotate(line.len());
+        self.failures.check(rotated.map_err(HookError::Rotate));
+        let appended = self.append(line.as_bytes());
+        self.failures.check(appended.map_err(WriteError::at(&self.config.log_file)).map_err(HookError::Write));
+    }
+}
 
 /// Renames a file that may not exist.
 fn move_aside(from: &Path, to: &Path) -> Result<(), WriteError> {
@@ -154,23 +155,23 @@ fn numbered(log: &Path, number: u32) -> PathBuf {
     name.into()
 }
 
-/// The line of an event with its end. Only names of ours and numbers are in it, so it is one line.
-fn line(event: PhaseEvent, phase: &PhaseStats, now: Nanos, verbose: bool) -> Option<String> {
+/// The line of an event with its end.
+fn line(event: PhaseEvent, phase: &PhaseStats, now: Instant, verbose: bool) -> Option<String> {
     let counts = &phase.counts;
     let statistics = match event {
-        PhaseEvent::PhaseStart => String::new(),
-        PhaseEvent::PhaseSendingComplete => format!("Sent: {}, Sessions: {}", counts.sent, counts.sessions()),
-        PhaseEvent::PhaseTimeout => format!("In-Flight: {}", counts.in_flight()),
-        PhaseEvent::PhaseComplete => {
+        PhaseEvent::Start => String::new(),
+        PhaseEvent::SendingComplete => format!("Sent: {}, Sessions: {}", counts.sent, counts.sessions()),
+        PhaseEvent::Timeout => format!("In-Flight: {}", counts.in_flight()),
+        PhaseEvent::Complete => {
             format!("Completed: {}, Cancelled: {}, Errors: {}", counts.completed, counts.cancelled, counts.errors)
         }
-        PhaseEvent::PhaseProgress => return None,
+        PhaseEvent::Progress => return None,
     };
     let time = timestamp().replacen('T', " ", 1);
-    let mut line = format!("[{time}] {}: {}", event.name().to_ascii_uppercase(), phase.kind);
+    let mut line = format!("[{time}] {}: {}", name(event).to_ascii_uppercase(), phase_name(phase));
     if verbose && !statistics.is_empty() {
         let duration = match event {
-            PhaseEvent::PhaseSendingComplete => phase.sending_duration(),
+            PhaseEvent::SendingComplete => phase.sending_duration(),
             _ => elapsed(phase, now),
         };
         let _ = write!(line, " | {statistics}");
@@ -185,7 +186,7 @@ fn line(event: PhaseEvent, phase: &PhaseStats, now: Nanos, verbose: bool) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hook::event::tests::phase_at;
+    use crate::hook::event::tests::{EVENTS, monitored, phase_at};
 
     fn tell(hook: &mut FileLogHook, event: PhaseEvent) {
         let (phase, now) = phase_at(event);
@@ -210,7 +211,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("deep/er/phases.log");
         let mut hook = FileLogHook::new(FileLogConfig { verbose: true, ..FileLogConfig::new(&path) }).unwrap();
-        for event in PhaseEvent::ALL {
+        for event in EVENTS {
             tell(&mut hook, event);
         }
         let expected = [
@@ -229,10 +230,19 @@ mod tests {
         let path = directory.path().join("phases.log");
         for _ in 0..2 {
             let mut hook = FileLogHook::new(FileLogConfig::new(&path)).unwrap();
-            tell(&mut hook, PhaseEvent::PhaseStart);
-            tell(&mut hook, PhaseEvent::PhaseComplete);
+            tell(&mut hook, PhaseEvent::Start);
+            tell(&mut hook, PhaseEvent::Complete);
         }
         assert_eq!(read(&path), ["PHASE_START: warmup", "PHASE_COMPLETE: warmup"].repeat(2));
+    }
+
+    #[test]
+    fn a_phase_that_a_firmware_names_has_one_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("phases.log");
+        let mut hook = FileLogHook::new(FileLogConfig::new(&path)).unwrap();
+        hook.on_event(PhaseEvent::Start, &monitored(), Instant::BOOT);
+        assert_eq!(read(&path), ["PHASE_START: flash\u{fffd}write"]);
     }
 
     #[test]
@@ -260,9 +270,9 @@ mod tests {
             let mut hook = FileLogHook::new(config).unwrap();
             // A start takes 47 bytes, the end of sending 58.
             for _ in 0..5 {
-                tell(&mut hook, PhaseEvent::PhaseStart);
-                tell(&mut hook, PhaseEvent::PhaseStart);
-                tell(&mut hook, PhaseEvent::PhaseSendingComplete);
+                tell(&mut hook, PhaseEvent::Start);
+                tell(&mut hook, PhaseEvent::Start);
+                tell(&mut hook, PhaseEvent::SendingComplete);
             }
             assert_eq!(read(&path), ["PHASE_SENDING_COMPLETE: warmup"]);
             for number in 1..=keep {
@@ -283,7 +293,7 @@ mod tests {
         let mut hook =
             FileLogHook::new(FileLogConfig { max_bytes: Some(1), keep: 1, ..FileLogConfig::new(&path) }).unwrap();
         hook.failures().report_to(|error| assert!(error.to_string().starts_with("cannot rotate "), "{error}"));
-        (0..3).for_each(|_| tell(&mut hook, PhaseEvent::PhaseStart));
+        (0..3).for_each(|_| tell(&mut hook, PhaseEvent::Start));
         assert_eq!((read(&path).len(), hook.failures().count()), (3, 2));
     }
 

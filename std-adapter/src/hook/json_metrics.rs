@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
+use phasemeter_core::hook::{PhaseEvent, PhaseHook};
 use phasemeter_core::phase::PhaseStats;
-use phasemeter_core::time::Nanos;
+use phasemeter_core::time::Instant;
 use serde::{Deserialize, Serialize};
 use serde_json::ser::{PrettyFormatter, Serializer};
 
 use super::event::timestamp;
 use super::metrics::Metrics;
-use super::{Failures, HookError, PhaseEvent, WriteError, create_parent, event};
+use super::{Failures, HookError, WriteError, create_parent};
 use crate::atomic::{check_writable, write_atomically};
 
 /// How a [`JsonMetricsHook`] writes.
@@ -86,7 +87,8 @@ impl JsonMetricsConfig {
 /// - Timestamps are the host's, UTC, when the hook was told. Durations are in seconds, by the device's clock;
 ///   `total_duration` of a phase that timed out is known from then on. In the aggregate, both are sums.
 /// - The events are `phase_start`, `phase_sending_complete`, `phase_timeout` and `phase_complete`.
-/// - A phase that repeats, as after a reset, is another entry with the next `instance` of its `phase`.
+/// - A phase that repeats, as after a reset, is another entry. `instance` counts the phases of each kind; those that a
+///   firmware names are of one kind.
 /// - `start_seen` is false if the start was not told, or told late: the counts of its event are later ones then.
 /// - The last 64 phases are kept, with at most four events each. Older ones are counted in `dropped_phases` and
 ///   `dropped_events`; the aggregate has them all.
@@ -116,14 +118,6 @@ impl JsonMetricsHook {
         &self.failures
     }
 
-    fn on_event(&mut self, event: PhaseEvent, phase: &PhaseStats, now: Nanos) {
-        let timestamp = timestamp();
-        self.metrics.take(event, phase, now, timestamp.clone());
-        if event != PhaseEvent::PhaseProgress {
-            self.failures.check(self.write(&timestamp));
-        }
-    }
-
     fn write(&self, timestamp: &str) -> Result<(), HookError> {
         let checkpoint = self.metrics.checkpoint(timestamp, self.config.aggregate);
         let mut json = Vec::new();
@@ -140,12 +134,21 @@ impl JsonMetricsHook {
     }
 }
 
-event::hook_of_events!(JsonMetricsHook);
+impl PhaseHook for JsonMetricsHook {
+    fn on_event(&mut self, event: PhaseEvent, phase: &PhaseStats, now: Instant) {
+        let timestamp = timestamp();
+        self.metrics.take(event, phase, now, timestamp.clone());
+        if event != PhaseEvent::Progress {
+            self.failures.check(self.write(&timestamp));
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hook::event::tests::phase_at;
+    use crate::hook::event::name;
+    use crate::hook::event::tests::{EVENTS, phase_at};
     use serde_json::Value;
     use std::fs;
 
@@ -161,10 +164,10 @@ mod tests {
         let mut hook = JsonMetricsHook::new(JsonMetricsConfig::new(&path)).unwrap();
         assert!(!path.exists());
         let mut events = 0;
-        for event in PhaseEvent::ALL {
+        for event in EVENTS {
             let before = fs::read(&path).ok();
             tell(&mut hook, event);
-            if event == PhaseEvent::PhaseProgress {
+            if event == PhaseEvent::Progress {
                 assert_eq!(fs::read(&path).ok(), before);
                 continue;
             }
@@ -172,7 +175,7 @@ mod tests {
             let json: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
             assert_eq!(json["schema"], "phasemeter.hook-metrics/1");
             let told = json["phases"][0]["events"].as_array().unwrap();
-            assert_eq!((told.len(), &told[events - 1]["event"]), (events, &Value::from(event.name())));
+            assert_eq!((told.len(), &told[events - 1]["event"]), (events, &Value::from(name(event))));
             assert_eq!(json["last_updated"], told[events - 1]["timestamp"]);
         }
         assert_eq!((events, hook.failures().count()), (4, 0));
@@ -185,7 +188,7 @@ mod tests {
         let path = directory.path().join("metrics.json");
         for (indent, lines) in [(0, 1), (3, 41)] {
             let config = JsonMetricsConfig { indent, aggregate: false, ..JsonMetricsConfig::new(&path) };
-            tell(&mut JsonMetricsHook::new(config).unwrap(), PhaseEvent::PhaseStart);
+            tell(&mut JsonMetricsHook::new(config).unwrap(), PhaseEvent::Start);
             let text = fs::read_to_string(&path).unwrap();
             assert!(text.ends_with("}\n"));
             assert_eq!(text.lines().count(), lines);

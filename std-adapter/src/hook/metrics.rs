@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use phasemeter_core::hook::PhaseEvent;
 use phasemeter_core::phase::{PhaseState, PhaseStats};
 use phasemeter_core::plan::PhaseKind;
-use phasemeter_core::time::Nanos;
+use phasemeter_core::time::{Duration, Instant};
 use serde::Serialize;
 
-use super::PhaseEvent;
-use super::event::{Counts, EventRecord, PhaseDurations};
+use super::event::{Counts, EventRecord, PhaseDurations, phase_name};
 
 /// So many phases are kept, twice as many as a plan can have; of older ones only the sums are.
 pub(super) const MAX_PHASES: usize = 64;
@@ -16,8 +16,8 @@ pub(super) const MAX_PHASES: usize = 64;
 /// One run of a phase.
 #[derive(Debug, Serialize)]
 struct PhaseEntry {
-    phase: &'static str,
-    /// The how-maniest phase of this name it is, from 1.
+    phase: String,
+    /// The how-maniest phase of its kind it is, from 1.
     instance: u64,
     /// The phase's place in the plan, from 0.
     index: u16,
@@ -28,13 +28,13 @@ struct PhaseEntry {
     phase_cancelled: bool,
     counts: Counts,
     phase_durations: PhaseDurations,
-    /// At most one of each kind, in the order of their kinds.
+    /// At most one of each kind, and no progress.
     events: Vec<EventRecord>,
 }
 
 impl PhaseEntry {
-    fn last_event(&self) -> Option<PhaseEvent> {
-        self.events.last().map(|record| record.event)
+    fn has_had(&self, event: PhaseEvent) -> bool {
+        self.events.iter().any(|record| record.event == event)
     }
 }
 
@@ -52,7 +52,7 @@ struct Sum {
 impl Sum {
     fn add(&mut self, entry: &PhaseEntry) {
         self.phases += 1;
-        self.completed_phases += u64::from(entry.last_event() == Some(PhaseEvent::PhaseComplete));
+        self.completed_phases += u64::from(entry.has_had(PhaseEvent::Complete));
         self.timed_out_phases += u64::from(entry.timed_out);
         self.counts.add(&entry.counts);
         let (sum, more) = (&mut self.phase_durations, entry.phase_durations);
@@ -68,7 +68,7 @@ impl Sum {
     }
 }
 
-fn add(sum: &mut Option<Nanos>, more: Option<Nanos>) {
+fn add(sum: &mut Option<Duration>, more: Option<Duration>) {
     if let Some(more) = more {
         *sum = Some(sum.unwrap_or_default().saturating_add(more));
     }
@@ -97,16 +97,16 @@ pub(super) struct Checkpoint<'a> {
 }
 
 impl Metrics {
-    /// Takes an event. It belongs to the last phase unless that is another one, or had this event or a later one.
-    pub(super) fn take(&mut self, event: PhaseEvent, phase: &PhaseStats, now: Nanos, timestamp: String) {
-        let is_progress = event == PhaseEvent::PhaseProgress;
+    /// Takes an event. It belongs to the last phase unless that is another one, is complete or had this event already. A
+    /// start always begins another phase.
+    pub(super) fn take(&mut self, event: PhaseEvent, phase: &PhaseStats, now: Instant, timestamp: String) {
         let continues = self.phases.back().is_some_and(|last| {
-            let precedes = last.last_event().is_none_or(|last| last < event);
             last.index == phase.index
-                && last.phase == phase.kind.name()
-                && if is_progress { last.last_event() != Some(PhaseEvent::PhaseComplete) } else { precedes }
+                && last.phase == phase_name(phase)
+                && !last.has_had(event)
+                && !last.has_had(PhaseEvent::Complete)
         });
-        if !continues {
+        if event == PhaseEvent::Start || !continues {
             self.begin(event, phase);
         }
         let Some(entry) = self.phases.back_mut() else { return };
@@ -114,7 +114,7 @@ impl Metrics {
         entry.timed_out |= phase.timed_out;
         entry.phase_cancelled |= phase.cancelled;
         entry.phase_durations = PhaseDurations::at(event, phase, now);
-        if !is_progress {
+        if event != PhaseEvent::Progress {
             entry.events.push(EventRecord::new(event, phase, timestamp));
         }
     }
@@ -141,11 +141,11 @@ impl Metrics {
         let instance = self.instances.entry(phase.kind).or_default();
         *instance += 1;
         self.phases.push_back(PhaseEntry {
-            phase: phase.kind.name(),
+            phase: phase_name(phase),
             instance: *instance,
             index: phase.index,
             // A recorder that missed the start tells it late, with a phase that is further on.
-            start_seen: event == PhaseEvent::PhaseStart && phase.state == PhaseState::Started,
+            start_seen: event == PhaseEvent::Start && phase.state == PhaseState::Started,
             timed_out: false,
             phase_cancelled: false,
             counts: Counts::default(),
@@ -158,7 +158,7 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hook::event::tests::{PHASE, phase_at};
+    use crate::hook::event::tests::{PHASE, monitored, phase_at};
     use serde_json::{Value, json};
 
     fn tell(metrics: &mut Metrics, event: PhaseEvent) {
@@ -170,19 +170,19 @@ mod tests {
         serde_json::to_value(metrics.checkpoint("now", true)).unwrap()
     }
 
-    const LIFE: [PhaseEvent; 3] = [PhaseEvent::PhaseStart, PhaseEvent::PhaseSendingComplete, PhaseEvent::PhaseComplete];
+    const LIFE: [PhaseEvent; 3] = [PhaseEvent::Start, PhaseEvent::SendingComplete, PhaseEvent::Complete];
 
     #[test]
     fn a_phase_has_its_events_counts_and_durations() {
         let mut metrics = Metrics::default();
-        tell(&mut metrics, PhaseEvent::PhaseStart);
-        tell(&mut metrics, PhaseEvent::PhaseProgress);
-        tell(&mut metrics, PhaseEvent::PhaseSendingComplete);
-        tell(&mut metrics, PhaseEvent::PhaseTimeout);
+        tell(&mut metrics, PhaseEvent::Start);
+        tell(&mut metrics, PhaseEvent::Progress);
+        tell(&mut metrics, PhaseEvent::SendingComplete);
+        tell(&mut metrics, PhaseEvent::Timeout);
         let timed_out = json_of(&metrics)["phases"][0].clone();
         assert_eq!(timed_out["phase_durations"], json!({"sending_duration": 5.2, "total_duration": 6.25}));
         assert_eq!((&timed_out["timed_out"], &timed_out["counts"]["in_flight"]), (&json!(true), &json!(10)));
-        tell(&mut metrics, PhaseEvent::PhaseComplete);
+        tell(&mut metrics, PhaseEvent::Complete);
         let counts = json!({
             "sent": 1000, "sent_sessions": 1000, "completed": 990, "cancelled": 10, "errors": 7, "in_flight": 0,
         });
@@ -203,7 +203,7 @@ mod tests {
     fn a_phase_that_repeats_is_another_instance_and_the_aggregate_has_both() {
         let mut metrics = Metrics::default();
         LIFE.into_iter().chain(LIFE).for_each(|event| tell(&mut metrics, event));
-        tell(&mut metrics, PhaseEvent::PhaseStart);
+        tell(&mut metrics, PhaseEvent::Start);
         let json = json_of(&metrics);
         let instances: Vec<_> =
             json["phases"].as_array().unwrap().iter().map(|phase| (&phase["instance"], &phase["start_seen"])).collect();
@@ -219,15 +219,32 @@ mod tests {
     }
 
     #[test]
+    fn phases_that_a_firmware_names_are_counted_together() {
+        let mut metrics = Metrics::default();
+        tell(&mut metrics, PhaseEvent::Start);
+        for index in 1..3 {
+            let phase = PhaseStats { index, instance: index, ..monitored() };
+            for event in LIFE {
+                metrics.take(event, &phase, Instant::BOOT, "now".into());
+            }
+        }
+        let json = json_of(&metrics);
+        let told: Vec<_> =
+            json["phases"].as_array().unwrap().iter().map(|phase| (&phase["phase"], &phase["instance"])).collect();
+        let (warmup, named) = (json!("warmup"), json!("flash\u{fffd}write"));
+        assert_eq!(told, [(&warmup, &json!(1)), (&named, &json!(1)), (&named, &json!(2))]);
+    }
+
+    #[test]
     fn an_event_without_its_start_is_kept_and_marked() {
         let mut metrics = Metrics::default();
-        tell(&mut metrics, PhaseEvent::PhaseComplete);
+        tell(&mut metrics, PhaseEvent::Complete);
         // Progress after the end is that of another phase; so is an end of sending.
-        tell(&mut metrics, PhaseEvent::PhaseProgress);
-        tell(&mut metrics, PhaseEvent::PhaseSendingComplete);
-        tell(&mut metrics, PhaseEvent::PhaseSendingComplete);
+        tell(&mut metrics, PhaseEvent::Progress);
+        tell(&mut metrics, PhaseEvent::SendingComplete);
+        tell(&mut metrics, PhaseEvent::SendingComplete);
         // A start that is told late.
-        metrics.take(PhaseEvent::PhaseStart, &PHASE, Nanos::ZERO, "now".into());
+        metrics.take(PhaseEvent::Start, &PHASE, Instant::BOOT, "now".into());
         let json = json_of(&metrics);
         let seen: Vec<_> = json["phases"]
             .as_array()

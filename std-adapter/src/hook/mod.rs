@@ -29,28 +29,27 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod background;
-mod command;
 mod event;
 mod failures;
-mod file_log;
-mod json_metrics;
-mod metrics;
+mod background;
 mod watch;
+mod file_log;
+mod metrics;
+mod json_metrics;
+mod command;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use phasemeter_core::hook::PhaseHook;
+use phasemeter_core::hook::{PhaseEvent, PhaseHook};
 use phasemeter_core::phase::PhaseStats;
-use phasemeter_core::time::Nanos;
+use phasemeter_core::time::Instant;
 
-pub use crate::atomic::WriteError;
+use crate::atomic::WriteError;
 pub use background::Background;
 pub use command::{CommandConfig, CommandHook};
-pub use event::PhaseEvent;
 pub use failures::Failures;
 pub use file_log::{FileLogConfig, FileLogHook};
 pub use json_metrics::{JsonMetricsConfig, JsonMetricsHook};
@@ -64,16 +63,16 @@ pub enum HookError {
     #[error("{0}")]
     Config(&'static str),
     /// The directory of a hook's file could not be made.
-    #[error("cannot make the directory {}: {source}", path.display())]
+    #[error("cannot make the directory {}: {cause}", path.display())]
     Directory {
         /// The directory.
         path: PathBuf,
         /// What went wrong.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A file could not be written.
     #[error("cannot write {0}")]
-    Write(#[from] WriteError),
+    Write(WriteError),
     /// A log file could not be rotated; the line was written all the same.
     #[error("cannot rotate {0}")]
     Rotate(WriteError),
@@ -81,15 +80,15 @@ pub enum HookError {
     #[error("cannot start a thread for the hooks: {0}")]
     Thread(io::Error),
     /// A program could not be run.
-    #[error("cannot run {program}: {source}")]
+    #[error("cannot run {program}: {cause}")]
     Run {
         /// The program.
         program: String,
         /// What went wrong.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A program failed.
-    #[error("{program} ended with {status} at {event}")]
+    #[error("{program} ended with {status} at {}", event::name(*event))]
     Exit {
         /// The program.
         program: String,
@@ -99,7 +98,7 @@ pub enum HookError {
         event: PhaseEvent,
     },
     /// A program took too long and was killed.
-    #[error("{program} took longer than {} at {event} and was killed", humantime::format_duration(*timeout))]
+    #[error("{program} took longer than {} at {} and was killed", humantime::format_duration(*timeout), event::name(*event))]
     TimedOut {
         /// The program.
         program: String,
@@ -109,14 +108,20 @@ pub enum HookError {
         event: PhaseEvent,
     },
     /// The hook is slower than the events come, so it was not told of this one.
-    #[error("the hook is still busy with earlier events and was not told of {0}")]
+    #[error("the hook is still busy with earlier events and was not told of {}", event::name(*.0))]
     Busy(PhaseEvent),
     /// The hook panicked, so it is told no more.
-    #[error("the hook panicked before {0} and is told no more")]
+    #[error("the hook panicked before {} and is told no more", event::name(*.0))]
     Panicked(PhaseEvent),
     /// The hook did not end in time at the end of the run.
     #[error("the hook was not done {} after the run, and was left behind", humantime::format_duration(*.0))]
     LeftBehind(Duration),
+}
+
+impl From<WriteError> for HookError {
+    fn from(cause: WriteError) -> Self {
+        Self::Write(cause)
+    }
 }
 
 /// A list of hooks that is a hook: each is told of every event, in the order in which they were added.
@@ -138,10 +143,12 @@ impl Hooks {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
 
-    fn on_event(&mut self, event: PhaseEvent, phase: &PhaseStats, now: Nanos) {
+impl PhaseHook for Hooks {
+    fn on_event(&mut self, event: PhaseEvent, phase: &PhaseStats, now: Instant) {
         for hook in &mut self.0 {
-            event.tell(&mut **hook, phase, now);
+            hook.on_event(event, phase, now);
         }
     }
 }
@@ -164,28 +171,25 @@ impl std::fmt::Debug for Hooks {
     }
 }
 
-event::hook_of_events!(Hooks);
-
 /// Makes the directory of a hook's file.
 fn create_parent(file: &Path) -> Result<(), HookError> {
     let Some(directory) = file.parent() else { return Ok(()) };
-    fs::create_dir_all(directory).map_err(|source| HookError::Directory { path: directory.to_owned(), source })
+    fs::create_dir_all(directory).map_err(|cause| HookError::Directory { path: directory.to_owned(), cause })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use event::tests::{EVENTS, PHASE};
     use std::sync::mpsc::{Sender, channel};
 
     struct Named(&'static str, Sender<(&'static str, PhaseEvent)>);
 
-    impl Named {
-        fn on_event(&mut self, event: PhaseEvent, _: &PhaseStats, _: Nanos) {
+    impl PhaseHook for Named {
+        fn on_event(&mut self, event: PhaseEvent, _: &PhaseStats, _: Instant) {
             self.1.send((self.0, event)).unwrap();
         }
     }
-
-    event::hook_of_events!(Named);
 
     #[test]
     fn a_list_of_hooks_tells_each_in_order() {
@@ -194,12 +198,11 @@ mod tests {
         assert!(hooks.is_empty());
         hooks.push(Named("first", sender.clone()));
         hooks.extend([Box::new(Named("second", sender)) as Box<dyn PhaseHook + Send>]);
-        for event in PhaseEvent::ALL {
-            event.tell(&mut hooks, &event::tests::PHASE, Nanos::ZERO);
+        for event in EVENTS {
+            hooks.on_event(event, &PHASE, Instant::BOOT);
         }
         drop(hooks);
-        let expected: Vec<_> =
-            PhaseEvent::ALL.into_iter().flat_map(|event| [("first", event), ("second", event)]).collect();
+        let expected: Vec<_> = EVENTS.into_iter().flat_map(|event| [("first", event), ("second", event)]).collect();
         assert_eq!(told.iter().collect::<Vec<_>>(), expected);
     }
 }

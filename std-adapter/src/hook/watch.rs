@@ -1,10 +1,8 @@
 //! Events from reports: what a recorder makes of the phases that a device tells of.
 
-use phasemeter_core::hook::PhaseHook;
+use phasemeter_core::hook::{PhaseEvent, PhaseHook};
 use phasemeter_core::phase::{PhaseCounts, PhaseState, PhaseStats};
-use phasemeter_core::time::Nanos;
-
-use super::PhaseEvent;
+use phasemeter_core::time::Instant;
 
 /// Compares each report of a device with the one before, and tells a hook what happened in between.
 ///
@@ -21,7 +19,7 @@ use super::PhaseEvent;
 pub struct PhaseWatch {
     /// The last report that was told.
     last: Option<PhaseStats>,
-    now: Nanos,
+    now: Instant,
 }
 
 impl PhaseWatch {
@@ -36,7 +34,7 @@ impl PhaseWatch {
     }
 
     /// Tells `hook` what is new in a report that the device sent at `uptime`.
-    pub fn see<H: PhaseHook + ?Sized>(&mut self, report: &PhaseStats, uptime: Nanos, hook: &mut H) {
+    pub fn see<H: PhaseHook + ?Sized>(&mut self, report: &PhaseStats, uptime: Instant, hook: &mut H) {
         let last = self.last.filter(|last| last.index == report.index);
         let known = last.map_or(PhaseState::Created, |last| last.state);
         if self.last.is_some_and(|last| (last.index, last.state) > (report.index, report.state)) {
@@ -44,14 +42,14 @@ impl PhaseWatch {
         }
         if known == report.state {
             if matches!(known, PhaseState::Started | PhaseState::SendingComplete) {
-                self.tell(PhaseEvent::PhaseProgress, report, Some(uptime), hook);
+                self.tell(PhaseEvent::Progress, report, Some(uptime), hook);
             }
         } else {
             if known < PhaseState::Started {
-                self.tell(PhaseEvent::PhaseStart, report, report.started_at, hook);
+                self.tell(PhaseEvent::Start, report, report.started_at, hook);
             }
             if known < PhaseState::SendingComplete && report.state >= PhaseState::SendingComplete {
-                self.tell(PhaseEvent::PhaseSendingComplete, report, report.sending_complete_at, hook);
+                self.tell(PhaseEvent::SendingComplete, report, report.sending_complete_at, hook);
             }
             if report.state == PhaseState::Complete {
                 if report.timed_out {
@@ -62,41 +60,46 @@ impl PhaseWatch {
                         counts: PhaseCounts { cancelled: before, ..report.counts },
                         ..*report
                     };
-                    self.tell(PhaseEvent::PhaseTimeout, &phase, report.completed_at, hook);
+                    self.tell(PhaseEvent::Timeout, &phase, report.completed_at, hook);
                 }
-                self.tell(PhaseEvent::PhaseComplete, report, report.completed_at, hook);
+                self.tell(PhaseEvent::Complete, report, report.completed_at, hook);
             }
         }
         self.last = Some(*report);
     }
 
-    fn tell<H: PhaseHook + ?Sized>(&mut self, event: PhaseEvent, phase: &PhaseStats, at: Option<Nanos>, hook: &mut H) {
+    fn tell<H: PhaseHook + ?Sized>(
+        &mut self,
+        event: PhaseEvent,
+        phase: &PhaseStats,
+        at: Option<Instant>,
+        hook: &mut H,
+    ) {
         self.now = self.now.max(at.unwrap_or_default());
-        event.tell(hook, phase, self.now);
+        hook.on_event(event, phase, self.now);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hook::event::hook_of_events;
     use crate::hook::event::tests::PHASE;
-    use PhaseEvent::{PhaseComplete, PhaseProgress, PhaseSendingComplete, PhaseStart, PhaseTimeout};
+    use PhaseEvent::{Complete, Progress, SendingComplete, Start, Timeout};
 
     #[derive(Default)]
-    struct Told(Vec<(PhaseEvent, PhaseStats, Nanos)>);
+    struct Told(Vec<(PhaseEvent, PhaseStats, Instant)>);
 
-    impl Told {
-        fn on_event(&mut self, event: PhaseEvent, phase: &PhaseStats, now: Nanos) {
+    impl PhaseHook for Told {
+        fn on_event(&mut self, event: PhaseEvent, phase: &PhaseStats, now: Instant) {
             self.0.push((event, *phase, now));
         }
+    }
 
+    impl Told {
         fn events(&mut self) -> Vec<(PhaseEvent, u16)> {
             self.0.drain(..).map(|(event, phase, _)| (event, phase.index)).collect()
         }
     }
-
-    hook_of_events!(Told);
 
     fn report(index: u16, state: PhaseState) -> PhaseStats {
         let cancelled = if state == PhaseState::Complete { PHASE.counts.cancelled } else { 0 };
@@ -118,27 +121,18 @@ mod tests {
         let (mut watch, mut told) = (PhaseWatch::new(), Told::default());
         for index in 0..2 {
             for state in STATES {
-                (0..3).for_each(|_| watch.see(&report(index, state), Nanos::ZERO, &mut told));
+                (0..3).for_each(|_| watch.see(&report(index, state), Instant::BOOT, &mut told));
             }
         }
         // A frame that comes late.
-        watch.see(&report(0, PhaseState::Complete), Nanos::ZERO, &mut told);
+        watch.see(&report(0, PhaseState::Complete), Instant::BOOT, &mut told);
         let life = |index| {
-            [
-                PhaseStart,
-                PhaseProgress,
-                PhaseProgress,
-                PhaseSendingComplete,
-                PhaseProgress,
-                PhaseProgress,
-                PhaseComplete,
-            ]
-            .map(|event| (event, index))
+            [Start, Progress, Progress, SendingComplete, Progress, Progress, Complete].map(|event| (event, index))
         };
         assert_eq!(told.events(), [life(0), life(1)].concat());
         watch.reset();
-        watch.see(&report(0, PhaseState::Started), Nanos::ZERO, &mut told);
-        assert_eq!(told.events(), [(PhaseStart, 0)], "a new boot");
+        watch.see(&report(0, PhaseState::Started), Instant::BOOT, &mut told);
+        assert_eq!(told.events(), [(Start, 0)], "a new boot");
     }
 
     #[test]
@@ -151,14 +145,12 @@ mod tests {
                 let mut furthest = PhaseState::Created;
                 for (place, state) in STATES.into_iter().enumerate() {
                     if received & (1 << (usize::from(index) * 4 + place)) != 0 {
-                        watch.see(&report(index, state), Nanos::ZERO, &mut told);
+                        watch.see(&report(index, state), Instant::BOOT, &mut told);
                         furthest = state;
                     }
                 }
                 expected.extend(
-                    [PhaseStart, PhaseSendingComplete, PhaseComplete][..furthest as usize]
-                        .iter()
-                        .map(|event| (*event, index)),
+                    [Start, SendingComplete, Complete][..furthest as usize].iter().map(|event| (*event, index)),
                 );
             }
             assert_eq!(told.events(), expected, "{received:08b}");
@@ -169,15 +161,15 @@ mod tests {
     fn an_event_has_its_own_time_and_a_late_start_can_be_told() {
         let (mut watch, mut told) = (PhaseWatch::new(), Told::default());
         let complete = PhaseStats { timed_out: true, ..PHASE };
-        watch.see(&complete, Nanos::from_secs(1_000), &mut told);
+        watch.see(&complete, Instant::from_nanos(1_000_000_000_000), &mut told);
         let seen: Vec<_> = told.0.iter().map(|(event, phase, now)| (*event, phase.state, Some(*now))).collect();
         assert_eq!(
             seen,
             [
-                (PhaseStart, PhaseState::Complete, PHASE.started_at),
-                (PhaseSendingComplete, PhaseState::Complete, PHASE.sending_complete_at),
-                (PhaseTimeout, PhaseState::SendingComplete, PHASE.completed_at),
-                (PhaseComplete, PhaseState::Complete, PHASE.completed_at),
+                (Start, PhaseState::Complete, PHASE.started_at),
+                (SendingComplete, PhaseState::Complete, PHASE.sending_complete_at),
+                (Timeout, PhaseState::SendingComplete, PHASE.completed_at),
+                (Complete, PhaseState::Complete, PHASE.completed_at),
             ]
         );
         assert_eq!(told.0[2].1.counts.in_flight(), 10);
@@ -186,9 +178,9 @@ mod tests {
     #[test]
     fn time_does_not_go_backwards_whatever_a_device_says() {
         let (mut watch, mut told) = (PhaseWatch::new(), Told::default());
-        watch.see(&report(0, PhaseState::Started), Nanos::ZERO, &mut told);
-        watch.see(&report(0, PhaseState::Started), Nanos::MAX, &mut told);
-        watch.see(&report(0, PhaseState::Complete), Nanos::ZERO, &mut told);
+        watch.see(&report(0, PhaseState::Started), Instant::BOOT, &mut told);
+        watch.see(&report(0, PhaseState::Started), Instant::MAX, &mut told);
+        watch.see(&report(0, PhaseState::Complete), Instant::BOOT, &mut told);
         assert!(told.0.iter().map(|(_, _, now)| *now).is_sorted());
         assert_eq!(told.events().len(), 4);
     }

@@ -8,7 +8,7 @@
 
 mod pool;
 mod sse;
-#[cfg(test)]
+#[cfg(all(test, feature = "mock"))]
 mod tests;
 
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response, Uri, header};
+use phasemeter_core::outcome::Failure;
 use serde::Deserialize;
 use serde_json::json;
 use thiserror::Error;
@@ -56,6 +57,17 @@ pub enum ExchangeError {
     /// The answer is not HTTP, or not a stream of chat completion chunks; or the request's path is not a path.
     #[error("not a well-formed request or answer")]
     Malformed,
+}
+
+impl From<ExchangeError> for Failure {
+    fn from(error: ExchangeError) -> Self {
+        match error {
+            ExchangeError::Connect => Self::NotConnected,
+            ExchangeError::Status(code) => Self::Status(code),
+            ExchangeError::Broken => Self::Broken,
+            ExchangeError::Malformed => Self::Malformed,
+        }
+    }
 }
 
 /// One request and its answer. Times are nanoseconds since the client's origin, and never decrease from `sent_ns` over

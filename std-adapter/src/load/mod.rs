@@ -1,27 +1,30 @@
-//! The load generator for boards that run Linux: core's runner and meter, real HTTP, and telemetry on any byte stream.
+//! The load generator for boards that run Linux: core's [`Device`], real HTTP, and telemetry on any byte stream.
 //!
-//! One thread owns the run. It polls core's [`Runner`], hands requests to HTTP tasks, takes their times back and lets
-//! core's [`Reporter`] fill a bounded queue. Another thread writes that queue to the line: a slow line never delays a
-//! request, it only leaves reports out.
+//! One thread owns the run. It polls the device, hands requests to HTTP tasks and takes their times back. Another thread
+//! writes what the device has to tell to the line: a slow line never delays a request, it only leaves reports out.
 
 pub mod http;
 mod line;
+#[cfg(all(test, feature = "mock"))]
+mod tests;
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use embedded_io::WriteReady;
-use phasemeter_core::meter::Ticket;
+use phasemeter_core::device::{Device, Step, Storage};
+use phasemeter_core::metric::LOAD_METRICS;
+use phasemeter_core::outcome::{Failure, Failures, Outcome};
 use phasemeter_core::plan::{Arrival, Workload};
-use phasemeter_core::runner::{Outcome, Runner, RunnerError, Step};
-use phasemeter_core::telemetry::{DrainError, Identity, Reporter, ReporterConfig, TxQueue};
-use phasemeter_core::time::Nanos;
+use phasemeter_core::request::Ticket;
+use phasemeter_core::telemetry::{DrainError, Identity, TelemetryConfig};
+use phasemeter_core::time::Instant;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use crate::hook::{Background, HookError, Hooks};
 use crate::plan::{MAX_PHASES, Plan};
-use http::{Exchange, ExchangeError, HttpClient};
+use http::{Exchange, HttpClient};
 use line::LineWriter;
 
 /// Buckets of each histogram: 1.09 % over 16 octaves.
@@ -33,30 +36,26 @@ const WARM_CONNECTIONS: usize = 16;
 /// How long to wait for them.
 const WARM_PATIENCE: Duration = Duration::from_secs(2);
 /// How long to wait for room on the line; it tells when there is, and a lost word must not matter.
-const LINE_RETRY: Nanos = Nanos::from_millis(20);
-/// How long the line may take nothing while the run has to wait for it: between phases and at the end.
-const LINE_PATIENCE: Duration = Duration::from_secs(10);
+const LINE_RETRY: Duration = Duration::from_millis(20);
 
 /// How to run a plan.
 #[derive(Clone, Debug)]
 pub struct LoadOptions {
     /// Names the device in its telemetry.
     pub device_id: String,
-    /// Differs from start to start.
-    pub boot_id: u64,
-    /// How many requests are in flight at most; more wait, and show as schedule lag.
+    /// How many requests are in flight at most; more wait, and show as schedule lag. Zero means one.
     pub max_in_flight: usize,
-    /// How often telemetry is sent.
-    pub reporter: ReporterConfig,
+    /// How often telemetry is sent, and how long the line may take none when the run has to wait for it.
+    pub telemetry: TelemetryConfig,
 }
 
-/// Why a load run ended early.
+/// Why a load run failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// The plan cannot be run.
-    #[error("the plan cannot be run: {0}")]
-    Plan(#[from] RunnerError),
+    /// There is nothing to run.
+    #[error("the plan has no phases")]
+    NoPhases,
     /// No threads for the HTTP client.
     #[error("cannot start the HTTP client's threads: {0}")]
     Threads(std::io::Error),
@@ -66,9 +65,9 @@ pub enum LoadError {
     /// The telemetry line is gone, so nobody would see the measurement.
     #[error("the telemetry line failed, so the run was stopped: {0}")]
     Line(std::io::Error),
-    /// The telemetry line takes nothing any more.
-    #[error("the telemetry line took nothing for {} s, so the end of the run was not delivered", LINE_PATIENCE.as_secs())]
-    LineStuck,
+    /// The telemetry line took nothing for so long that the run went on without it.
+    #[error("the telemetry line took nothing for {}, so not all about the run was delivered", humantime::format_duration(*.0))]
+    LineStuck(Duration),
 }
 
 impl From<DrainError<std::io::Error>> for LoadError {
@@ -95,6 +94,8 @@ impl Stopper {
 #[derive(Debug)]
 enum Event {
     Exchanged(Ticket, Exchange),
+    /// The connections for the next phase are open, or cannot be opened.
+    Warm,
     LineReady,
     Stop,
 }
@@ -103,33 +104,20 @@ enum Event {
 #[derive(Debug)]
 pub struct Load {
     client: HttpClient,
-    origin: Instant,
+    origin: std::time::Instant,
     events: Receiver<Event>,
     sender: Sender<Event>,
 }
 
 /// How a run went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadOutcome {
     /// Whether it was stopped before its plan was done.
     pub cancelled: bool,
     /// Telemetry reports that had no room in the queue.
     pub skipped_reports: u32,
-    /// Failed requests, by what is to blame.
+    /// Failed requests of all phases, by cause.
     pub failures: Failures,
-}
-
-/// Failed requests, by what is to blame.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Failures {
-    /// No connection could be opened.
-    pub connect: u64,
-    /// The server answered with a status that is not a success.
-    pub status: u64,
-    /// The connection broke in mid-response.
-    pub broken: u64,
-    /// The response made no sense.
-    pub malformed: u64,
 }
 
 impl Load {
@@ -138,7 +126,7 @@ impl Load {
     /// # Errors
     /// [`http::TargetError`] if the target is no such URL.
     pub fn new(target: &str, model: Option<&str>) -> Result<Self, http::TargetError> {
-        let origin = Instant::now();
+        let origin = std::time::Instant::now();
         let client = HttpClient::new(target, origin)?;
         let client = match model {
             Some(model) => client.with_model(model),
@@ -172,27 +160,24 @@ impl Load {
             .build()
             .map_err(LoadError::Threads)?;
         let identity = Identity {
-            device_id: &options.device_id,
-            boot_id: options.boot_id,
             firmware: "phasemeter-load",
             firmware_version: env!("CARGO_PKG_VERSION"),
-            clock_hz: 1_000_000_000,
+            ..Identity::new(&options.device_id, rand::random())
         };
-        let connections = warm_connections(&plan, options.max_in_flight);
-        // A target that does not even refuse is met again, and reported, by the first request.
-        let warm = async { tokio::time::timeout(WARM_PATIENCE, self.client.warm(connections)).await };
-        let _ = runtime.block_on(warm);
-        let line = LineWriter::spawn(output, self.sender.clone());
+        let mut storage = Box::new(Storage::new());
+        let mut device = Device::new(&mut storage, identity, &[], options.telemetry, Background::spawn(hooks)?);
+        if !device.run(plan) {
+            return Err(LoadError::NoPhases);
+        }
         let mut driver = Driver {
-            runner: Runner::new(plan, Background::spawn(hooks)?)?,
-            reporter: Reporter::new(identity, options.reporter),
-            queue: TxQueue::new(),
-            line,
-            line_took: Instant::now(),
+            device,
+            line: LineWriter::spawn(output, self.sender.clone()),
+            line_patience: Duration::from_nanos(options.telemetry.line_patience.as_nanos()),
             requests: JoinSet::new(),
             failures: Failures::default(),
             load: self,
             runtime,
+            is_warm: false,
             max_in_flight: options.max_in_flight.max(1),
         };
         let outcome = driver.run();
@@ -203,26 +188,17 @@ impl Load {
     }
 }
 
-/// Enough for a closed loop's concurrency; an open loop's need is not known beforehand.
-fn warm_connections(plan: &Plan, max_in_flight: usize) -> usize {
-    let needed = plan.phases().iter().map(|phase| match phase.arrival {
-        Arrival::ClosedLoop { concurrency } => usize::from(concurrency),
-        _ => WARM_CONNECTIONS,
-    });
-    needed.max().unwrap_or(0).min(max_in_flight)
-}
-
 struct Driver<'a> {
     load: Load,
     runtime: Runtime,
-    runner: Runner<BUCKETS, MAX_PHASES, Background>,
-    reporter: Reporter<'a>,
-    queue: TxQueue<QUEUE_BYTES>,
+    device: Device<'a, LOAD_METRICS, BUCKETS, MAX_PHASES, QUEUE_BYTES, Background>,
     line: LineWriter,
-    /// When the line last took something, or was not needed to.
-    line_took: Instant,
+    line_patience: Duration,
     requests: JoinSet<()>,
+    /// Those of all phases; the device has those of one.
     failures: Failures,
+    /// The connections for the phase are open.
+    is_warm: bool,
     max_in_flight: usize,
 }
 
@@ -230,65 +206,70 @@ impl Driver<'_> {
     fn run(&mut self) -> Result<LoadOutcome, LoadError> {
         loop {
             self.take_all();
-            let now = self.now();
-            let ready = self.runner.meter().stats().counts.in_flight() < self.max_in_flight as u64;
-            let step = self.runner.poll(now, ready);
-            self.reporter.poll(now, &mut self.runner, &mut self.queue);
-            self.drain()?;
+            let in_flight = self.device.meter().stats().counts.in_flight();
+            let ready = self.is_warm && in_flight < self.max_in_flight as u64;
+            let step = self.device.poll(self.now(), ready);
+            self.device.drain(&mut self.line)?;
             match step {
+                Step::PhaseBegins => self.warm(),
                 Step::Send(ticket) => self.send(ticket),
-                Step::WaitUntil(due) => {
-                    // The load goes on while the line is stuck.
-                    self.line_took = Instant::now();
-                    self.wait_until(due.min(self.reporter.next_due()));
-                }
-                Step::PhaseEnded => {
-                    self.requests.abort_all();
-                    if self.reporter.is_phase_reported() {
-                        self.runner.next_phase();
-                    } else {
-                        self.wait_for_line()?;
-                    }
-                }
-                Step::Finished => return self.finish(),
+                Step::WaitUntil(due) => self.wait(Duration::from_nanos(due.since(self.now()).as_nanos())),
+                Step::PhaseEnded => self.requests.abort_all(),
+                Step::Finished => break,
+                // Nobody does: the line has one direction.
+                Step::Asked => {}
             }
         }
+        self.deliver()?;
+        if self.device.has_lost() {
+            return Err(LoadError::LineStuck(self.line_patience));
+        }
+        Ok(LoadOutcome {
+            cancelled: self.device.is_cancelled(),
+            skipped_reports: self.device.skipped(),
+            failures: self.failures.clone(),
+        })
     }
 
-    fn finish(&mut self) -> Result<LoadOutcome, LoadError> {
+    /// Waits until the line has taken everything. The device is not polled meanwhile: it would go on saying hello.
+    fn deliver(&mut self) -> Result<(), LoadError> {
+        let mut took = std::time::Instant::now();
         loop {
-            let now = self.now();
-            self.reporter.finish(now, &self.runner, &mut self.queue);
-            self.drain()?;
-            let delivered = self.reporter.is_run_reported() && self.queue.is_empty();
-            if delivered && self.line.write_ready().map_err(LoadError::Line)? {
-                break;
+            if self.device.drain(&mut self.line)? > 0 {
+                took = std::time::Instant::now();
             }
-            self.wait_for_line()?;
+            if self.device.is_idle() && self.line.write_ready().map_err(LoadError::Line)? {
+                return self.line.close().map_err(LoadError::Line);
+            }
+            if took.elapsed() >= self.line_patience {
+                return Err(LoadError::LineStuck(self.line_patience));
+            }
+            self.wait(LINE_RETRY);
         }
-        self.line.close().map_err(LoadError::Line)?;
-        let cancelled = self.runner.is_cancelled();
-        Ok(LoadOutcome { cancelled, skipped_reports: self.reporter.skipped(), failures: self.failures })
     }
 
-    fn drain(&mut self) -> Result<(), LoadError> {
-        if self.queue.drain(&mut self.line)? > 0 {
-            self.line_took = Instant::now();
-        }
-        Ok(())
-    }
-
-    /// Nothing can be done before the line takes something, and its patience has an end.
-    fn wait_for_line(&mut self) -> Result<(), LoadError> {
-        if self.line_took.elapsed() >= LINE_PATIENCE {
-            return Err(LoadError::LineStuck);
-        }
-        self.wait_until(self.now().saturating_add(LINE_RETRY));
-        Ok(())
+    /// Opens connections for the phase that is about to begin; it starts once they are there.
+    fn warm(&mut self) {
+        let connections = match self.device.phase_plan().map(|phase| phase.arrival) {
+            Some(Arrival::ClosedLoop { concurrency }) => usize::from(concurrency),
+            // An open loop's need is not known beforehand.
+            _ => WARM_CONNECTIONS,
+        };
+        let connections = connections.min(self.max_in_flight);
+        let (client, sender) = (self.load.client.clone(), self.load.sender.clone());
+        self.is_warm = false;
+        self.requests.spawn_on(
+            async move {
+                // A target that does not even refuse is met again, and reported, by the first request.
+                let _ = tokio::time::timeout(WARM_PATIENCE, client.warm(connections)).await;
+                let _ = sender.send(Event::Warm);
+            },
+            self.runtime.handle(),
+        );
     }
 
     fn send(&mut self, ticket: Ticket) {
-        let Some(phase) = self.runner.phase_plan() else { return };
+        let Some(phase) = self.device.phase_plan() else { return };
         let (client, workload, sender) = (self.load.client.clone(), phase.workload.clone(), self.load.sender.clone());
         self.requests.spawn_on(
             async move {
@@ -308,10 +289,10 @@ impl Driver<'_> {
         while self.requests.try_join_next().is_some() {}
     }
 
-    fn wait_until(&mut self, due: Nanos) {
-        let wait = Duration::from_nanos(due.since(self.now()).get());
-        match self.load.events.recv_timeout(wait) {
-            Ok(event) => self.take(&event),
+    /// Waits for an event, for so long at most.
+    fn wait(&mut self, at_most: Duration) {
+        match self.load.events.recv_timeout(at_most) {
+            Ok(event) => self.take(event),
             // The sender lives as long as the receiver: the load has both.
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
         }
@@ -319,43 +300,34 @@ impl Driver<'_> {
 
     fn take_all(&mut self) {
         while let Ok(event) = self.load.events.try_recv() {
-            self.take(&event);
+            self.take(event);
         }
     }
 
-    fn take(&mut self, event: &Event) {
+    fn take(&mut self, event: Event) {
         match event {
-            Event::Exchanged(ticket, exchange) => self.exchanged(*ticket, exchange),
+            Event::Exchanged(ticket, exchange) => self.exchanged(ticket, &exchange),
+            Event::Warm => self.is_warm = true,
             Event::LineReady => {}
-            Event::Stop => self.runner.cancel(self.now()),
+            Event::Stop => self.device.cancel(self.now()),
         }
     }
 
     fn exchanged(&mut self, mut ticket: Ticket, exchange: &Exchange) {
-        ticket.mark_sent(Nanos::new(exchange.sent_ns));
+        ticket.mark_sent(Instant::from_nanos(exchange.sent_ns));
         if let (Some(first), Some(last)) = (exchange.first_token_ns, exchange.last_token_ns) {
-            ticket.mark_token(Nanos::new(first));
-            // Only the first, the last and how many there were matter to the meter.
-            (1..exchange.tokens).for_each(|_| ticket.mark_token(Nanos::new(last)));
+            ticket.mark_tokens(Instant::from_nanos(first), Instant::from_nanos(last), exchange.tokens);
         }
-        let outcome = match exchange.outcome {
-            Ok(()) => Outcome::Success,
-            Err(error) => {
-                let failures = &mut self.failures;
-                *match error {
-                    ExchangeError::Connect => &mut failures.connect,
-                    ExchangeError::Status(_) => &mut failures.status,
-                    ExchangeError::Broken => &mut failures.broken,
-                    ExchangeError::Malformed => &mut failures.malformed,
-                } += 1;
-                Outcome::Error
-            }
-        };
-        // A response to a phase that gave it up is refused by the meter, and counted there as cancelled.
-        let _ = self.runner.finish(&ticket, Nanos::new(exchange.end_ns), outcome);
+        let failure = exchange.outcome.err().map(Failure::from);
+        let outcome = failure.map_or(Outcome::Success, Outcome::Failed);
+        // A response to a phase that gave it up is refused by the device, and counted there as cancelled.
+        let taken = self.device.finish(ticket, Instant::from_nanos(exchange.end_ns), outcome);
+        if let (Ok(()), Some(failure)) = (taken, failure) {
+            self.failures.count(failure);
+        }
     }
 
-    fn now(&self) -> Nanos {
-        Nanos::new(u64::try_from(self.load.origin.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    fn now(&self) -> Instant {
+        Instant::from_nanos(u64::try_from(self.load.origin.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 }

@@ -10,13 +10,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::printable;
+
 /// A line written this long ago is on disk, whatever happens next.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(200);
 
 /// One line of the ground-truth log. Times are milliseconds with nanosecond digits, measured by a monotonic clock.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct RequestRecord {
+pub struct ServedRequest {
     /// The request's number in order of arrival, from 0. Refused requests (4xx) and `/healthz` have none.
     pub request: u64,
     /// `/` or `/v1/chat/completions`.
@@ -43,7 +45,7 @@ pub struct RequestRecord {
 /// came first. The server drops the work on a request whose client went away, so no other signal is needed.
 #[derive(Debug)]
 pub(super) struct Trace {
-    record: RequestRecord,
+    served: ServedRequest,
     entered: Instant,
     last_token: Option<Instant>,
     log: Option<LogSender>,
@@ -53,47 +55,47 @@ impl Trace {
     pub(super) fn new(route: &'static str, request: u64, entered: Instant, log: Option<LogSender>) -> Self {
         let unix_now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let started = unix_now.saturating_sub(entered.elapsed());
-        let record = RequestRecord {
+        let served = ServedRequest {
             request,
             route: Cow::Borrowed(route),
             status: 200,
             started_unix_ns: u64::try_from(started.as_nanos()).unwrap_or(u64::MAX),
             cancelled: true,
-            ..RequestRecord::default()
+            ..ServedRequest::default()
         };
-        Self { record, entered, last_token: None, log }
+        Self { served, entered, last_token: None, log }
     }
 
     /// Notes what the request was dealt: the delay before its first byte, and the status of its answer.
     pub(super) fn dealt(&mut self, first: Duration, status: u16) {
-        self.record.drawn_first_ms = millis(first);
-        self.record.status = status;
+        self.served.drawn_first_ms = millis(first);
+        self.served.status = status;
     }
 
     /// Call just before a token is handed to the connection.
     pub(super) fn token(&mut self) {
         let now = Instant::now();
         match self.last_token.replace(now) {
-            None => self.record.first_byte_ms = Some(millis(now - self.entered)),
-            Some(last) => self.record.gaps_ms.push(millis(now - last)),
+            None => self.served.first_byte_ms = Some(millis(now - self.entered)),
+            Some(last) => self.served.gaps_ms.push(millis(now - last)),
         }
     }
 
     /// Call just before the end of the answer is handed to the connection.
     pub(super) fn finish(&mut self) {
-        self.record.total_ms = millis(self.entered.elapsed());
-        self.record.first_byte_ms.get_or_insert(self.record.total_ms);
-        self.record.cancelled = false;
+        self.served.total_ms = millis(self.entered.elapsed());
+        self.served.first_byte_ms.get_or_insert(self.served.total_ms);
+        self.served.cancelled = false;
     }
 }
 
 impl Drop for Trace {
     fn drop(&mut self) {
         let Some(log) = self.log.take() else { return };
-        if self.record.cancelled {
-            self.record.total_ms = millis(self.entered.elapsed());
+        if self.served.cancelled {
+            self.served.total_ms = millis(self.entered.elapsed());
         }
-        log.send(std::mem::take(&mut self.record));
+        log.send(std::mem::take(&mut self.served));
     }
 }
 
@@ -102,20 +104,20 @@ fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e9).round() / 1e6
 }
 
-/// Hands records to the writer thread; never waits for the disk.
+/// Hands requests to the writer thread; never waits for the disk.
 #[derive(Debug, Clone)]
 pub(super) struct LogSender(Sender<Message>);
 
 #[derive(Debug)]
 enum Message {
-    Record(RequestRecord),
+    Served(ServedRequest),
     Close,
 }
 
 impl LogSender {
-    fn send(&self, record: RequestRecord) {
+    fn send(&self, request: ServedRequest) {
         // The writer is gone only after `LogWriter::close`; nothing served later is promised a line.
-        let _ = self.0.send(Message::Record(record));
+        let _ = self.0.send(Message::Served(request));
     }
 }
 
@@ -136,10 +138,11 @@ impl LogWriter {
     fn start(out: impl Write + Send + 'static, name: String) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
         let thread = thread::Builder::new().name("mock-log".to_owned()).spawn(move || {
-            if let Err(error) = write_records(&receiver, BufWriter::new(out)) {
-                eprintln!("mock server: cannot write {name}: {error}; going on without the log");
-                // Keep taking records until closed, so that they do not pile up in the channel.
-                while let Ok(Message::Record(_)) = receiver.recv() {}
+            if let Err(error) = write_lines(&receiver, BufWriter::new(out)) {
+                let error = printable(&format!("cannot write {name}: {error}"));
+                eprintln!("mock server: {error}; going on without the log");
+                // Keep taking requests until closed, so that they do not pile up in the channel.
+                while let Ok(Message::Served(_)) = receiver.recv() {}
             }
         })?;
         Ok(Self { sender: LogSender(sender), thread })
@@ -157,12 +160,12 @@ impl LogWriter {
 }
 
 /// Writes whole lines until closed; flushes when [`FLUSH_INTERVAL`] has passed since the last flush.
-fn write_records(receiver: &Receiver<Message>, mut out: BufWriter<impl Write>) -> io::Result<()> {
+fn write_lines(receiver: &Receiver<Message>, mut out: BufWriter<impl Write>) -> io::Result<()> {
     let mut flush_due = Instant::now() + FLUSH_INTERVAL;
     loop {
         match receiver.recv_timeout(flush_due.saturating_duration_since(Instant::now())) {
-            Ok(Message::Record(record)) => {
-                let mut line = serde_json::to_vec(&record)?;
+            Ok(Message::Served(request)) => {
+                let mut line = serde_json::to_vec(&request)?;
                 line.push(b'\n');
                 out.write_all(&line)?;
             }
@@ -180,7 +183,7 @@ fn write_records(receiver: &Receiver<Message>, mut out: BufWriter<impl Write>) -
 mod tests {
     use super::*;
 
-    fn lines(path: &Path) -> Vec<RequestRecord> {
+    fn lines(path: &Path) -> Vec<ServedRequest> {
         let text = std::fs::read_to_string(path).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -200,11 +203,11 @@ mod tests {
         drop(trace);
         log.close();
 
-        let [record] = &lines(&path)[..] else { panic!("not one line") };
-        assert_eq!((record.request, record.gaps_ms.len(), record.cancelled), (3, 3, false));
-        assert!(record.gaps_ms.iter().all(|gap| *gap >= 1.0), "{record:?}");
-        let applied = record.first_byte_ms.unwrap() + record.gaps_ms.iter().sum::<f64>();
-        assert!(applied <= record.total_ms + 1e-6, "{record:?}");
+        let [served] = &lines(&path)[..] else { panic!("not one line") };
+        assert_eq!((served.request, served.gaps_ms.len(), served.cancelled), (3, 3, false));
+        assert!(served.gaps_ms.iter().all(|gap| *gap >= 1.0), "{served:?}");
+        let applied = served.first_byte_ms.unwrap() + served.gaps_ms.iter().sum::<f64>();
+        assert!(applied <= served.total_ms + 1e-6, "{served:?}");
         assert!(!std::fs::read_to_string(&path).unwrap().contains("cancelled"));
     }
 

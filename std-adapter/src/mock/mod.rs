@@ -9,7 +9,7 @@
 //! Requests are numbered in order of arrival, and request `k` draws its delays from its own generator made of
 //! (seed, `k`): the same seed deals the same delays however the requests overlap (with one version of `rand`; its
 //! generator may change between releases). Timers are a tenth of a millisecond late and a busy host adds to that, so the
-//! server measures what it really applied and logs that, see [`RequestRecord`].
+//! server measures what it really applied and logs that, see [`ServedRequest`].
 //!
 //! ```
 //! use phasemeter::mock::{MockConfig, MockServer};
@@ -22,9 +22,10 @@
 //! ```
 
 mod delay;
+mod config;
 mod log;
-mod routes;
 mod stream;
+mod routes;
 #[cfg(test)]
 mod tests;
 
@@ -43,47 +44,17 @@ use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::oneshot;
 
+pub use config::{MAX_OUTPUT_TOKENS, MockConfig};
 pub use delay::{DelayError, LogNormalDelay};
-pub use log::RequestRecord;
-pub use routes::MAX_OUTPUT_TOKENS;
+pub use log::ServedRequest;
 
+use crate::text::printable;
 use log::LogWriter;
 
 /// How long requests in flight may go on once the server is told to stop.
 const GRACE: Duration = Duration::from_millis(800);
 /// How long the server's threads may take to end after that. With [`GRACE`]: within one second.
 const TEARDOWN: Duration = Duration::from_millis(150);
-
-/// What the server does to its requests.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MockConfig {
-    /// The same seed deals the same delays and errors.
-    pub seed: u64,
-    /// Before the answer to `GET /`.
-    pub latency: LogNormalDelay,
-    /// Before the first token of a chat answer.
-    pub first_token: LogNormalDelay,
-    /// Between successive tokens.
-    pub inter_token: LogNormalDelay,
-    /// The share of requests answered with HTTP 500, `0.0..=1.0`.
-    pub error_rate: f64,
-    /// Tokens of a chat answer when the request does not say, `1..=`[`MAX_OUTPUT_TOKENS`].
-    pub output_tokens: u32,
-}
-
-impl Default for MockConfig {
-    /// No delays, no errors, seed 0, 16 tokens.
-    fn default() -> Self {
-        Self {
-            seed: 0,
-            latency: LogNormalDelay::ZERO,
-            first_token: LogNormalDelay::ZERO,
-            inter_token: LogNormalDelay::ZERO,
-            error_rate: 0.0,
-            output_tokens: 16,
-        }
-    }
-}
 
 /// Why the server did not start. The message is complete: what the system said is part of it, not a source behind it.
 #[derive(Debug, Error)]
@@ -127,7 +98,7 @@ pub struct MockServer {
 
 impl MockServer {
     /// Listens on `addr` (port 0: any free one, see [`addr`](Self::addr)) and serves until stopped. `log` is created,
-    /// or emptied, and gets one [`RequestRecord`] a line.
+    /// or emptied, and gets one [`ServedRequest`] a line.
     ///
     /// # Errors
     /// [`MockError`] when the configuration is out of range, the log cannot be created or the address is taken.
@@ -203,7 +174,7 @@ impl Drop for MockServer {
 async fn serve(listener: std::net::TcpListener, app: Router, stop: oneshot::Receiver<()>) {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
-        Err(error) => return eprintln!("mock server: cannot watch its socket: {error}"),
+        Err(error) => return eprintln!("mock server: cannot watch its socket: {}", printable(&error.to_string())),
     };
     // Without this, Nagle's algorithm would hold tokens back and the log would no longer tell when they left.
     let listener = listener.tap_io(|stream| {

@@ -16,13 +16,10 @@ use rand::rngs::StdRng;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::MockConfig;
+use super::config::{MAX_OUTPUT_TOKENS, MockConfig};
 use super::delay::{LogNormalDelay, request_rng, sleep_until};
 use super::log::{LogSender, Trace};
 use super::stream::{Schedule, TokenStream, token_text};
-
-/// The most output tokens a request may ask for.
-pub const MAX_OUTPUT_TOKENS: u32 = 65_535;
 
 /// A request body may have this many bytes: some 200 000 words of prompt.
 const MAX_BODY: usize = 1024 * 1024;

@@ -29,11 +29,11 @@ fn chat(server: &MockServer, body: &str) -> (String, String) {
     exchange(server, "POST /v1/chat/completions", body)
 }
 
-fn records(path: &Path) -> Vec<RequestRecord> {
+fn served(path: &Path) -> Vec<ServedRequest> {
     let text = std::fs::read_to_string(path).unwrap();
-    let mut records: Vec<RequestRecord> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    records.sort_by_key(|record| record.request);
-    records
+    let mut requests: Vec<ServedRequest> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    requests.sort_by_key(|served| served.request);
+    requests
 }
 
 #[test]
@@ -48,11 +48,11 @@ fn answers_after_the_drawn_delay_and_logs_it() {
     assert!(exchange(&server, "GET /healthz", "").0.starts_with("HTTP/1.1 200"));
     server.stop();
 
-    let [record] = &records(&log)[..] else { panic!("not one line") };
-    assert_eq!((record.request, &*record.route, record.status), (0, "/", 200));
-    assert!((record.drawn_first_ms - 15.0).abs() < 1e-6, "{record:?}");
-    let applied = record.first_byte_ms.unwrap();
-    assert!((15.0..=took_ms).contains(&applied), "{record:?}, seen from outside: {took_ms} ms");
+    let [request] = &served(&log)[..] else { panic!("not one line") };
+    assert_eq!((request.request, &*request.route, request.status), (0, "/", 200));
+    assert!((request.drawn_first_ms - 15.0).abs() < 1e-6, "{request:?}");
+    let applied = request.first_byte_ms.unwrap();
+    assert!((15.0..=took_ms).contains(&applied), "{request:?}, seen from outside: {took_ms} ms");
 }
 
 #[test]
@@ -87,8 +87,8 @@ fn answers_in_one_piece_after_all_delays() {
     assert_eq!(answer["object"], "chat.completion");
     assert_eq!(answer["choices"][0]["message"]["content"], "token0 token1 token2 token3 ");
     assert_eq!(answer["usage"]["completion_tokens"], 4);
-    let record = &records(&log)[0];
-    assert!(record.first_byte_ms.unwrap() >= 20.0 && record.gaps_ms.is_empty(), "{record:?}");
+    let request = &served(&log)[0];
+    assert!(request.first_byte_ms.unwrap() >= 20.0 && request.gaps_ms.is_empty(), "{request:?}");
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn concurrency_does_not_change_what_is_dealt() {
             }
         });
         server.stop();
-        records(&log).iter().map(|record| (record.drawn_first_ms, record.status)).collect::<Vec<_>>()
+        served(&log).iter().map(|request| (request.drawn_first_ms, request.status)).collect::<Vec<_>>()
     };
     let alone = deal(1);
     assert_eq!(alone.len(), 32);
@@ -170,12 +170,12 @@ fn a_client_that_leaves_is_logged_as_cancelled() {
     }
     drop(stream);
     let deadline = Instant::now() + Duration::from_secs(10);
-    while records(&log).is_empty() {
+    while served(&log).is_empty() {
         assert!(Instant::now() < deadline, "the server did not notice");
         thread::sleep(Duration::from_millis(20));
     }
-    let record = &records(&log)[0];
-    assert!(record.cancelled && record.first_byte_ms.is_some() && !record.gaps_ms.is_empty(), "{record:?}");
+    let request = &served(&log)[0];
+    assert!(request.cancelled && request.first_byte_ms.is_some() && !request.gaps_ms.is_empty(), "{request:?}");
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn stops_within_a_second_whatever_is_in_flight() {
     let asked = Instant::now();
     server.stop();
     assert!(asked.elapsed() < Duration::from_millis(1500), "{:?}", asked.elapsed());
-    assert!(records(&log)[0].cancelled);
+    assert!(served(&log)[0].cancelled);
     assert!(TcpStream::connect(addr).is_err(), "still listening");
 }
 

@@ -2,22 +2,14 @@
 
 use std::fmt::Write as _;
 
-use serde::{Deserialize, Serialize};
+use phasemeter_core::aggregate::Timing;
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
 use super::metrics::{counts, latency};
 use super::moments::to_f64;
 use super::{Percentiles, PostProcessor, ProcessError, ProcessingResult, ResultSet, Window};
-
-/// How result sets relate in time; as in [`phasemeter_core::aggregate::Timing`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Timing {
-    /// Side by side, as load generators: rates add.
-    Concurrent,
-    /// One after the other: windows add, the rate is successful requests over their sum.
-    Sequential,
-}
+use crate::text::printable;
 
 /// Makes many result sets into one.
 ///
@@ -27,7 +19,9 @@ pub enum Timing {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResultsAggregator {
-    /// How the sets relate in time. Unless given, they are sequential if no two windows overlap.
+    /// How the sets relate in time, `concurrent` or `sequential`. Unless given, they are sequential if no two windows
+    /// overlap.
+    #[serde(deserialize_with = "timing")]
     pub timing: Option<Timing>,
     /// Which percentiles.
     pub percentiles: Percentiles,
@@ -48,14 +42,10 @@ impl ResultsAggregator {
             let _ = writeln!(text, "Success Rate: {:.2}%", rate * 100.0);
         }
         if let Some(rate) = number("throughput_rps") {
-            let timing = match self.timing(results) {
-                Timing::Concurrent => "concurrent",
-                Timing::Sequential => "sequential",
-            };
-            let _ = writeln!(text, "Throughput: {rate:.2} req/s ({timing})");
+            let _ = writeln!(text, "Throughput: {rate:.2} req/s ({})", name_of(self.timing(results)));
         }
         if let Some(latency) = result.metrics().get("latency_percentiles") {
-            let unit = latency["unit"].as_str().unwrap_or_default();
+            let unit = printable(latency["unit"].as_str().unwrap_or_default());
             let names = ["min", "mean", "stdev"].map(str::to_owned).into_iter().chain(self.percentiles.names());
             for name in names.chain(["max".to_owned()]) {
                 if let Some(value) = latency[&name].as_f64() {
@@ -77,7 +67,7 @@ impl ResultsAggregator {
         let mut metrics = counts(results);
         metrics.extend(latency(results, &self.percentiles)?);
         let timing = self.timing(results);
-        let total = results.iter().map(ResultSet::counts).sum::<super::RequestCounts>();
+        let total = results.iter().map(ResultSet::counts).sum::<super::OutcomeCounts>();
         let records = |set: &ResultSet| set.counts().total();
         let sets: Vec<_> = results.iter().map(|set| json!({"name": set.name(), "records": records(set)})).collect();
         for (name, value) in [
@@ -86,7 +76,7 @@ impl ResultsAggregator {
             ("records_per_set", json!(to_f64(total.total()) / to_f64(results.len() as u64))),
             ("success_rate", json!(total.success_rate())),
             ("throughput_rps", json!(throughput(results, timing))),
-            ("timing", json!(timing)),
+            ("timing", json!(name_of(timing))),
         ] {
             metrics.insert(name.to_owned(), value);
         }
@@ -125,6 +115,28 @@ fn throughput(results: &[ResultSet], timing: Timing) -> Option<f64> {
         }
     };
     Some(rate).filter(|rate: &f64| rate.is_finite())
+}
+
+/// Core's enum by its name in a configuration.
+fn timing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timing>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Name {
+        Concurrent,
+        Sequential,
+    }
+    let name = Option::<Name>::deserialize(deserializer)?;
+    Ok(name.map(|name| match name {
+        Name::Concurrent => Timing::Concurrent,
+        Name::Sequential => Timing::Sequential,
+    }))
+}
+
+fn name_of(timing: Timing) -> &'static str {
+    match timing {
+        Timing::Concurrent => "concurrent",
+        Timing::Sequential => "sequential",
+    }
 }
 
 /// `1,234,567`

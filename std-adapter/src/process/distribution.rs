@@ -1,6 +1,7 @@
 //! The values of one metric: statistics, and percentiles with bounds.
 
 use phasemeter_core::histogram::{Counter, HistogramView};
+use phasemeter_core::metric::Unit;
 use serde::Serialize;
 
 use super::moments::{Moments, to_f64};
@@ -41,19 +42,23 @@ impl Distribution {
         Self { unit: unit.into(), moments: Moments::default(), values: Values::Sketched(Sketch::default()) }
     }
 
-    /// The values of a histogram that counts millionths of `unit`: nanoseconds, for `ms`.
+    /// The values of a device's histogram: of times in `ms`, of plain numbers in `count`.
     ///
     /// Minimum and maximum, mean and standard deviation are the histogram's. Sums that are saturated there are lower
     /// bounds here too.
-    pub fn from_histogram<C: Counter>(histogram: &HistogramView<C>, unit: impl Into<String>) -> Self {
-        let mut distribution = Self::new(unit);
+    pub fn from_histogram<C: Counter>(histogram: &HistogramView<C>, unit: Unit) -> Self {
+        let (name, scale) = if unit == Unit::Nanoseconds { ("ms", 1e6) } else { ("count", 1.0) };
+        let mut distribution = Self::new(name);
         if let (Some(min), Some(max)) = (histogram.min(), histogram.max()) {
             let mut sketch = Sketch::default();
-            sketch.record_histogram(histogram);
+            match unit {
+                Unit::Nanoseconds => sketch.record_millionths(histogram),
+                _ => sketch.record_units(histogram),
+            }
             #[expect(clippy::cast_precision_loss, reason = "a statistic in f64 has 53 bits")]
-            let sum = histogram.sum() as f64 / 1e6;
-            let stdev = to_f64(histogram.stdev().unwrap_or(0)) / 1e6;
-            let extremes = (to_f64(min) / 1e6, to_f64(max) / 1e6);
+            let sum = histogram.sum() as f64 / scale;
+            let stdev = to_f64(histogram.stdev().unwrap_or(0)) / scale;
+            let extremes = (to_f64(min) / scale, to_f64(max) / scale);
             distribution.moments = Moments::from_parts(histogram.count(), extremes, sum, stdev * stdev);
             distribution.values = Values::Sketched(sketch);
         }
@@ -273,8 +278,8 @@ impl Ranks {
     fn percentile(&self, Position { below, above, part }: Position) -> Bounded {
         let ((l0, u0), (l1, u1)) = (self.at(below), self.at(above));
         let (mut lower, mut upper) = (between(l0, l1, part), between(u0, u1, part));
-        if lower < upper {
-            // The interpolation of the true values rounds, and so does this one.
+        if (l0, l1) != (u0, u1) {
+            // The interpolation of the true values rounds, and so does this one, perhaps both bounds to one number.
             let rounding = 4.0 * f64::EPSILON * lower.abs().max(upper.abs());
             (lower, upper) = ((lower - rounding).max(self.min), (upper + rounding).min(self.max));
         }

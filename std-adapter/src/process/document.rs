@@ -6,7 +6,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::aiperf::{self, Derived};
-use super::{Bounded, Distribution, Percentiles, Phase, ProcessingResult, RequestCounts, ResultSet, Window};
+use super::{Bounded, Distribution, OutcomeCounts, Percentiles, PhaseResults, ProcessingResult, ResultSet, Window};
 
 /// The name and version of the format.
 pub const SCHEMA: &str = "phasemeter.process/1";
@@ -39,7 +39,7 @@ pub struct PhaseDocument {
     /// When its requests ran; `None` if the records have no times.
     pub window: Option<Window>,
     /// How its requests ended.
-    pub request_counts: CountsDocument,
+    pub request_counts: OutcomeCountsDocument,
     /// Failed of all requests.
     pub error_rate: Option<f64>,
     /// Successful requests a second over the window.
@@ -48,9 +48,9 @@ pub struct PhaseDocument {
     pub metrics: BTreeMap<String, MetricDocument>,
 }
 
-/// Request counts.
+/// How requests ended.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct CountsDocument {
+pub struct OutcomeCountsDocument {
     /// All requests.
     pub total: u64,
     /// Requests that succeeded.
@@ -75,12 +75,12 @@ pub enum MetricDocument {
         value: f64,
     },
     /// Statistics of many.
-    Distribution(Box<DistributionDocument>),
+    Statistics(Box<StatisticsDocument>),
 }
 
 /// The statistics of one metric. What is not known is `None`: all but the bounds of percentiles is exact.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct DistributionDocument {
+pub struct StatisticsDocument {
     /// The unit of all values.
     pub unit: String,
     /// How many values.
@@ -123,11 +123,11 @@ impl Document {
 }
 
 impl PhaseDocument {
-    fn new(phase: &Phase, percentiles: &Percentiles) -> Self {
+    fn new(phase: &PhaseResults, percentiles: &Percentiles) -> Self {
         let mut metrics = BTreeMap::new();
         for (tag, distribution) in phase.metrics() {
-            let document = DistributionDocument::new(distribution, percentiles);
-            metrics.insert(tag.clone(), MetricDocument::Distribution(Box::new(document)));
+            let document = StatisticsDocument::new(distribution, percentiles);
+            metrics.insert(tag.clone(), MetricDocument::Statistics(Box::new(document)));
         }
         for (tag, derived) in &phase.derived.metrics {
             metrics.entry((*tag).to_owned()).or_insert_with(|| metric(derived, &phase.derived.percentiles));
@@ -135,7 +135,7 @@ impl PhaseDocument {
         Self {
             warmup: phase.warmup,
             window: phase.window,
-            request_counts: CountsDocument::from(phase.counts),
+            request_counts: OutcomeCountsDocument::from(phase.counts),
             error_rate: phase.counts.error_rate(),
             throughput_rps: phase.throughput_rps(),
             metrics,
@@ -143,8 +143,8 @@ impl PhaseDocument {
     }
 }
 
-impl From<RequestCounts> for CountsDocument {
-    fn from(counts: RequestCounts) -> Self {
+impl From<OutcomeCounts> for OutcomeCountsDocument {
+    fn from(counts: OutcomeCounts) -> Self {
         Self {
             total: counts.total(),
             successful: counts.successful,
@@ -155,7 +155,7 @@ impl From<RequestCounts> for CountsDocument {
     }
 }
 
-impl DistributionDocument {
+impl StatisticsDocument {
     fn new(distribution: &Distribution, percentiles: &Percentiles) -> Self {
         let values = distribution.percentiles(percentiles.as_slice());
         Self {
@@ -174,10 +174,10 @@ impl DistributionDocument {
 fn metric(derived: &Derived, percentiles: &Percentiles) -> MetricDocument {
     match derived {
         Derived::Scalar { unit, value } => MetricDocument::Scalar { unit: (*unit).to_owned(), value: *value },
-        Derived::Distribution(aiperf::Distribution { unit, count, sum, avg, min, max, std, percentiles: values }) => {
+        Derived::Statistics(aiperf::Statistics { unit, count, sum, avg, min, max, std, percentiles: values }) => {
             let exactly = |value: f64| Bounded { value, lower: value, upper: value };
             let known = percentiles.names().zip(values).filter_map(|(name, value)| Some((name, exactly((*value)?))));
-            MetricDocument::Distribution(Box::new(DistributionDocument {
+            MetricDocument::Statistics(Box::new(StatisticsDocument {
                 unit: (*unit).to_owned(),
                 count: *count,
                 min: *min,

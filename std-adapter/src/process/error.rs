@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use crate::atomic::WriteError;
+use crate::text::quoted;
+
 /// Post-processing could not be done. A single bad line is no such error: it is counted and skipped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -10,18 +13,23 @@ pub enum ProcessError {
     #[error("there are no result sets to aggregate: give at least one")]
     NoResultSets,
     /// The input cannot be read.
-    #[error("cannot read {input}: {source}")]
+    #[error("cannot read {input}: {cause}")]
     Read {
         /// The file, or `-`.
         input: String,
         /// Why.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// A bad line, where none is allowed.
     #[error("{0}")]
     Rejected(String),
     /// One metric in two units.
-    #[error("the metric {metric:?} of {input} is in {unit:?} and also in {other:?}: process the records of each apart")]
+    #[error(
+        "the metric {} of {input} is in {} and also in {}: process the records of each apart",
+        quoted(metric),
+        quoted(unit),
+        quoted(other)
+    )]
     Units {
         /// The file or the result set.
         input: String,
@@ -44,7 +52,7 @@ pub enum ProcessError {
     },
     /// The file beside the records that tells the phases' windows makes no sense.
     #[error("{}: {problem}; mend it, or move it away to take the windows from the records", path.display())]
-    Manifest {
+    PhaseManifest {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
@@ -52,5 +60,11 @@ pub enum ProcessError {
     },
     /// The output cannot be written.
     #[error("cannot write {0}")]
-    Write(#[from] crate::atomic::WriteError),
+    Write(WriteError),
+}
+
+impl From<WriteError> for ProcessError {
+    fn from(cause: WriteError) -> Self {
+        Self::Write(cause)
+    }
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Distribution, Percentiles, PostProcessor, ProcessError, ProcessingResult, REQUEST_LATENCY, ResultSet};
 use crate::atomic::{WriteError, write_atomically};
+use crate::text::to_json;
 
 /// Computes the metrics of all result sets together, and writes them to a file.
 ///
@@ -45,17 +46,15 @@ impl PostProcessor for MetricsProcessor {
         if let Some(directory) = path.parent().filter(|_| self.create_dirs) {
             std::fs::create_dir_all(directory).map_err(WriteError::at(directory))?;
         }
-        let mut json =
-            serde_json::to_vec_pretty(&result).map_err(std::io::Error::from).map_err(WriteError::at(path))?;
-        json.push(b'\n');
-        write_atomically(path, &json)?;
+        let json = to_json(&result).map_err(std::io::Error::from).map_err(WriteError::at(path))?;
+        write_atomically(path, json.as_bytes())?;
         Ok(result)
     }
 }
 
 /// Request counts and rates of all phases that count.
 pub(super) fn counts(results: &[ResultSet]) -> Map<String, Value> {
-    let counts = results.iter().map(ResultSet::counts).sum::<super::RequestCounts>();
+    let counts = results.iter().map(ResultSet::counts).sum::<super::OutcomeCounts>();
     let all = results.iter().map(ResultSet::records).fold(0, u64::saturating_add);
     let mut metrics = Map::new();
     let mut put = |name: &str, value| metrics.insert(name.to_owned(), value);

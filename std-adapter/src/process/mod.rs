@@ -1,7 +1,7 @@
 //! Post-processing: the records of every request, or the histograms of a run, made into metrics.
 //!
-//! A [`ResultSet`] is what was measured over one set of requests, by phase and metric. a [`Reader`] makes one from
-//! JSON Lines in memory that does not grow with the input; [`Phase::new`] and [`Distribution::from_histogram`] make one
+//! A [`ResultSet`] is what was measured over one set of requests, by phase and metric. A [`Reader`] makes one from
+//! JSON Lines in memory that does not grow with the input; [`PhaseResults::new`] and [`Distribution::from_histogram`] make one
 //! from a recorded run. A [`PostProcessor`] takes result sets and hands back a [`ProcessingResult`].
 //!
 //! # One definition of failure
@@ -9,31 +9,33 @@
 //! A request failed if its record has an `error` that is not null, the status `error`, or was cancelled. Every
 //! other request succeeded: success rate and error rate add up to 1. Times of failed requests are in no distribution.
 
-pub mod aiperf;
 mod error;
 mod moments;
 mod sketch;
 mod percentiles;
 mod distribution;
+mod window;
+pub mod aiperf;
 mod set;
 mod result;
-mod manifest;
+mod phase_manifest;
 mod read;
 mod metrics;
 mod aggregator;
 mod document;
 mod text;
 
-pub use aggregator::{ResultsAggregator, Timing};
+pub use aggregator::ResultsAggregator;
 pub use distribution::{Bounded, Distribution};
-pub use document::{CountsDocument, DistributionDocument, Document, MetricDocument, PhaseDocument, SCHEMA};
+pub use document::{Document, MetricDocument, OutcomeCountsDocument, PhaseDocument, SCHEMA, StatisticsDocument};
 pub use error::ProcessError;
 pub use metrics::MetricsProcessor;
 pub use percentiles::{PercentileError, Percentiles};
 pub use read::{Format, ReadOptions, ReadWatcher, Reader, Rejection};
 pub use result::ProcessingResult;
-pub use set::{DerivedMetrics, Phase, RequestCounts, ResultSet, Window, WindowSource};
+pub use set::{DerivedMetrics, OutcomeCounts, PhaseResults, ResultSet};
 pub use text::render;
+pub use window::{Window, WindowSource};
 
 /// The metric that latency statistics are of: the duration of each successful request, in milliseconds.
 pub const REQUEST_LATENCY: &str = "request_latency";

@@ -21,7 +21,7 @@ pub struct ProcessingResult {
 impl ProcessingResult {
     /// The outcome over these result sets: a success if there was any record. Warm-up records do not count.
     pub fn new(results: &[ResultSet], metrics: Map<String, Value>) -> Self {
-        let counts = results.iter().map(ResultSet::counts).sum::<super::RequestCounts>();
+        let counts = results.iter().map(ResultSet::counts).sum::<super::OutcomeCounts>();
         Self {
             success: counts.total() > 0,
             record_count: counts.total(),

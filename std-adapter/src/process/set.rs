@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::iter::Sum;
 
-use serde::Serialize;
-
 use super::moments::to_f64;
-use super::{Distribution, Percentiles, ProcessError, aiperf};
+use super::{Distribution, Percentiles, ProcessError, Window, aiperf};
 
 /// More phases than any benchmark has.
 pub(super) const MAX_PHASES: usize = 64;
@@ -15,7 +13,7 @@ const MAX_METRICS: usize = 512;
 
 /// How requests ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RequestCounts {
+pub struct OutcomeCounts {
     /// Requests that succeeded.
     pub successful: u64,
     /// Requests that came back with an error.
@@ -24,7 +22,7 @@ pub struct RequestCounts {
     pub cancelled: u64,
 }
 
-impl RequestCounts {
+impl OutcomeCounts {
     /// All requests.
     pub fn total(&self) -> u64 {
         self.successful.saturating_add(self.failed())
@@ -46,7 +44,7 @@ impl RequestCounts {
     }
 }
 
-impl Sum for RequestCounts {
+impl Sum for OutcomeCounts {
     fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
         parts.fold(Self::default(), |sum, part| Self {
             successful: sum.successful.saturating_add(part.successful),
@@ -56,46 +54,11 @@ impl Sum for RequestCounts {
     }
 }
 
-/// Where a window was taken from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WindowSource {
-    /// The load generator told when the phase began and ended.
-    Manifest,
-    /// From the first to the last time in the records.
-    Records,
-}
-
-/// The time in which the requests of a phase ran.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Window {
-    /// Nanoseconds, since the epoch of the records.
-    pub start_ns: u64,
-    /// Nanoseconds, since the epoch of the records; not before `start_ns`.
-    pub end_ns: u64,
-    /// How it is known.
-    pub source: WindowSource,
-}
-
-impl Window {
-    /// How long it is, in seconds.
-    pub fn seconds(&self) -> f64 {
-        to_f64(self.end_ns.saturating_sub(self.start_ns)) / 1e9
-    }
-
-    /// From the earlier start to the later end.
-    #[must_use]
-    pub fn union(self, other: Self) -> Self {
-        let source = if self.source == other.source { self.source } else { WindowSource::Records };
-        Self { start_ns: self.start_ns.min(other.start_ns), end_ns: self.end_ns.max(other.end_ns), source }
-    }
-}
-
 /// One phase of a result set.
 #[derive(Clone, Debug, Default)]
-pub struct Phase {
+pub struct PhaseResults {
     /// How its requests ended.
-    pub counts: RequestCounts,
+    pub counts: OutcomeCounts,
     /// When they ran, if that is known.
     pub window: Option<Window>,
     /// Whether its requests only warm the server up: then no statistics over phases have them.
@@ -114,9 +77,9 @@ pub struct DerivedMetrics {
     pub metrics: aiperf::Metrics,
 }
 
-impl Phase {
+impl PhaseResults {
     /// A phase without metrics.
-    pub fn new(counts: RequestCounts, window: Option<Window>) -> Self {
+    pub fn new(counts: OutcomeCounts, window: Option<Window>) -> Self {
         Self { counts, window, ..Self::default() }
     }
 
@@ -180,7 +143,7 @@ pub struct ResultSet {
     name: String,
     rejected: u64,
     skipped: u64,
-    phases: BTreeMap<String, Phase>,
+    phases: BTreeMap<String, PhaseResults>,
 }
 
 impl ResultSet {
@@ -214,11 +177,11 @@ impl ResultSet {
     }
 
     /// The phases, by name.
-    pub fn phases(&self) -> &BTreeMap<String, Phase> {
+    pub fn phases(&self) -> &BTreeMap<String, PhaseResults> {
         &self.phases
     }
 
-    pub(super) fn phases_mut(&mut self) -> impl Iterator<Item = (&str, &mut Phase)> {
+    pub(super) fn phases_mut(&mut self) -> impl Iterator<Item = (&str, &mut PhaseResults)> {
         self.phases.iter_mut().map(|(name, phase)| (name.as_str(), phase))
     }
 
@@ -228,12 +191,12 @@ impl ResultSet {
     }
 
     /// The phases that count: all but warm-up.
-    pub fn measured(&self) -> impl Iterator<Item = &Phase> {
+    pub fn measured(&self) -> impl Iterator<Item = &PhaseResults> {
         self.phases.values().filter(|phase| !phase.warmup)
     }
 
     /// How the requests of the phases that count ended.
-    pub fn counts(&self) -> RequestCounts {
+    pub fn counts(&self) -> OutcomeCounts {
         self.measured().map(|phase| phase.counts).sum()
     }
 
@@ -241,7 +204,7 @@ impl ResultSet {
     ///
     /// # Errors
     /// [`ProcessError::TooMany`] if there are too many phases.
-    pub fn phase(&mut self, name: &str) -> Result<&mut Phase, ProcessError> {
+    pub fn phase(&mut self, name: &str) -> Result<&mut PhaseResults, ProcessError> {
         if !self.phases.contains_key(name) && self.phases.len() >= MAX_PHASES {
             return Err(ProcessError::TooMany { input: self.name.clone(), what: "phases", limit: MAX_PHASES });
         }

@@ -10,7 +10,7 @@
 //! | 2^43 and more | 10^6 / 2^49 | 15 625, up to a magnitude of 2^93 |
 //!
 //! Each range has a histogram of its own, of so many buckets that it never leaves the finest scale; negative values have
-//! their own three. A bucket that holds the integers from `L` to `U` then holds values from `(L − 1/2) / s` to
+//! their own three. The histogram of a device that counts units, not nanoseconds, goes to one where `s` is 1. A bucket that holds the integers from `L` to `U` then holds values from `(L − 1/2) / s` to
 //! `(U + 1/2) / s`, and those two are at most 0.14 % from the point between them: 0.1354 % for the bucket and 0.0032 %
 //! for the rounding. Beyond the table's ends the bounds still hold, but may be wider.
 
@@ -61,8 +61,13 @@ impl Sketch {
     }
 
     /// Counts values that are in a histogram of millionths of the unit.
-    pub(super) fn record_histogram<C: Counter>(&mut self, millionths: &HistogramView<C>) {
+    pub(super) fn record_millionths<C: Counter>(&mut self, millionths: &HistogramView<C>) {
         self.positive.of(Range::Medium).merge(millionths);
+    }
+
+    /// Counts values that are in a histogram of the unit.
+    pub(super) fn record_units<C: Counter>(&mut self, units: &HistogramView<C>) {
+        self.positive.of(Range::Units).merge(units);
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
@@ -93,10 +98,12 @@ enum Range {
     Small,
     Medium,
     Large,
+    /// Of a histogram that counts units, and of no other value.
+    Units,
 }
 
 impl Range {
-    const ALL: [Self; 3] = [Self::Small, Self::Medium, Self::Large];
+    const ALL: [Self; 4] = [Self::Small, Self::Medium, Self::Large, Self::Units];
     const MILLIONTHS: f64 = 1e6;
     /// 2^49
     const STEP: f64 = 562_949_953_421_312.0;
@@ -119,13 +126,14 @@ impl Range {
             Self::Small => Self::MILLIONTHS * Self::STEP,
             Self::Medium => Self::MILLIONTHS,
             Self::Large => Self::MILLIONTHS / Self::STEP,
+            Self::Units => 1.0,
         }
     }
 }
 
 /// The values of one sign, by magnitude. A histogram takes 128 KiB, once there is a value for it.
 #[derive(Clone, Debug, Default)]
-struct Side([Option<Box<Buckets>>; 3]);
+struct Side([Option<Box<Buckets>>; 4]);
 
 impl Side {
     fn of(&mut self, range: Range) -> &mut Buckets {

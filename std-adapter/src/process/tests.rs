@@ -1,5 +1,6 @@
 //! The processors, over sets that were read and sets that were made.
 
+use phasemeter_core::aggregate::Timing;
 use proptest::prelude::*;
 
 use super::*;
@@ -96,12 +97,12 @@ fn made(start_s: u64, seconds: u64, successful: u64, errors: u64) -> ResultSet {
         end_ns: (start_s + seconds) * 1_000_000_000,
         source: WindowSource::Records,
     };
-    let mut phase = Phase::new(RequestCounts { successful, errors, cancelled: 0 }, Some(window));
+    let mut phase = PhaseResults::new(OutcomeCounts { successful, errors, cancelled: 0 }, Some(window));
     let latencies = vec![10.0; usize::try_from(successful).unwrap()];
     phase.metric(REQUEST_LATENCY, "ms", "test").unwrap().extend(&latencies);
     *set.phase("profiling").unwrap() = phase;
     // Never in an aggregate.
-    let mut warmup = Phase::new(RequestCounts { successful: 7, errors: 7, cancelled: 7 }, Some(window));
+    let mut warmup = PhaseResults::new(OutcomeCounts { successful: 7, errors: 7, cancelled: 7 }, Some(window));
     warmup.warmup = true;
     *set.phase("warmup").unwrap() = warmup;
     set
@@ -179,7 +180,7 @@ fn records_that_count_nowhere_are_skipped_and_cancelled_ones_failed() {
 "#,
     );
     assert_eq!((set.skipped(), set.records()), (1, 2));
-    assert_eq!(set.phases()["all"].counts, RequestCounts { successful: 0, errors: 0, cancelled: 1 });
+    assert_eq!(set.phases()["all"].counts, OutcomeCounts { successful: 0, errors: 0, cancelled: 1 });
     assert!(!set.phases()["all"].metrics().contains_key(REQUEST_LATENCY));
     assert_eq!(set.phases()["profiling"].metrics()[REQUEST_LATENCY].max(), Some(6.0));
 }

@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::document::{DistributionDocument, Document, MetricDocument, PhaseDocument};
+use super::document::{Document, MetricDocument, PhaseDocument, StatisticsDocument};
+use crate::text::printable;
 
 /// Renders the phases, one table each.
 pub fn render(document: &Document) -> String {
     let mut text = String::new();
-    let _ =
-        writeln!(text, "{}   records {}   rejected {}", document.files.join(" "), document.records, document.rejected);
+    let files = printable(&document.files.join(" "));
+    let _ = writeln!(text, "{files}   records {}   rejected {}", document.records, document.rejected);
     for (name, phase) in &document.phases {
         text.push('\n');
         render_phase(&mut text, name, phase);
@@ -26,7 +27,7 @@ tells; all else is exact. Failed and cancelled requests have no latency. Through
 fn render_phase(text: &mut String, name: &str, phase: &PhaseDocument) {
     let counts = &phase.request_counts;
     let percent = |rate: Option<f64>| rate.map_or_else(|| "-".to_owned(), |rate| format!("{:.2} %", rate * 100.0));
-    let _ = writeln!(text, "== {name}{}", if phase.warmup { "   left out of aggregates" } else { "" });
+    let _ = writeln!(text, "== {}{}", printable(name), if phase.warmup { "   left out of aggregates" } else { "" });
     let _ = writeln!(
         text,
         "   requests    total {}   successful {}   failed {}   cancelled {}",
@@ -44,7 +45,7 @@ fn render_phase(text: &mut String, name: &str, phase: &PhaseDocument) {
     for (tag, metric) in &phase.metrics {
         match metric {
             MetricDocument::Scalar { unit, value } => scalars.push((label(tag, unit), *value)),
-            MetricDocument::Distribution(metric) => distributions.push((label(tag, &metric.unit), metric)),
+            MetricDocument::Statistics(metric) => distributions.push((label(tag, &metric.unit), metric)),
         }
     }
     let labels = distributions.iter().map(|(label, _)| label).chain(scalars.iter().map(|(label, _)| label));
@@ -73,8 +74,7 @@ fn render_phase(text: &mut String, name: &str, phase: &PhaseDocument) {
 }
 
 fn label(tag: &str, unit: &str) -> String {
-    // From outside: no control characters on a terminal.
-    format!("{tag} ({unit})").replace(char::is_control, "?")
+    printable(&format!("{tag} ({unit})"))
 }
 
 fn row(text: &mut String, width: usize, label: &str, cells: impl Iterator<Item = String>) {
@@ -94,7 +94,7 @@ fn number(value: Option<f64>) -> String {
 }
 
 /// The largest relative distance of a percentile from its bounds, rounded up, so that what is proven stays so.
-fn error(metric: &DistributionDocument) -> String {
+fn error(metric: &StatisticsDocument) -> String {
     // Of zero it is not a number, which max() passes over.
     let distance = |value: f64, bound: f64| ((bound - value) / value).abs();
     let errors = metric.percentiles.iter().flat_map(|(_, p)| [distance(p.value, p.lower), distance(p.value, p.upper)]);

@@ -2,11 +2,26 @@
 
 use phasemeter_core::hook::PhaseHook;
 
-use super::{Registry, RegistryError};
+use super::catalog::Registry;
+use super::error::RegistryError;
+use super::manifest::Origin;
 use crate::hook::{CommandHook, FileLogHook, JsonMetricsHook};
 use crate::process::{MetricsProcessor, PostProcessor, ResultsAggregator};
 
-pub(super) fn register(registry: &mut Registry) -> Result<(), RegistryError> {
+impl Registry {
+    /// A registry with the components of this crate.
+    ///
+    /// # Errors
+    /// None in practice: this crate's own manifest is tested.
+    pub fn with_builtins() -> Result<Self, RegistryError> {
+        let mut registry = Self::empty();
+        registry.declare("registry.yaml", include_str!("../../registry.yaml"), Origin::BuiltIn)?;
+        register(&mut registry)?;
+        Ok(registry)
+    }
+}
+
+fn register(registry: &mut Registry) -> Result<(), RegistryError> {
     registry.register::<dyn PhaseHook>("phasemeter.hook:FileLogHook", |params| {
         Ok(Box::new(FileLogHook::new(params.deserialize()?)?))
     })?;

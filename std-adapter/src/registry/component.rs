@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::Registry;
+use super::catalog::Registry;
 use super::config::{Config, Params};
 use super::error::RegistryError;
 use super::manifest::Entry;
@@ -42,10 +42,10 @@ impl<'r, P: Protocol + ?Sized> Component<'r, P> {
     /// If the configuration has a fault, this program has no code for the component, or that code fails.
     pub fn create(&self, config: &Config) -> Result<Box<P::Object>, RegistryError> {
         let constructor = self.constructor()?;
-        constructor(self.check(config)?).map_err(|source| RegistryError::Failed {
+        constructor(self.check(config)?).map_err(|cause| RegistryError::Failed {
             category: P::CATEGORY,
             name: self.entry.name.clone(),
-            source,
+            cause,
         })
     }
 
@@ -57,11 +57,8 @@ impl<'r, P: Protocol + ?Sized> Component<'r, P> {
 
     fn without_code(&self) -> RegistryError {
         let Entry { category, name, class, place, .. } = self.entry;
-        let mut elsewhere = self.registry.code.keys().filter(|(_, registered)| registered == class);
-        match elsewhere.next() {
-            Some((registered, _)) => {
-                RegistryError::WrongProtocol { class: class.clone(), wanted: *category, registered: *registered }
-            }
+        match self.registry.category_of(class) {
+            Some(registered) => RegistryError::WrongProtocol { class: class.clone(), wanted: *category, registered },
             None => RegistryError::NoCode {
                 category: *category,
                 name: name.clone(),
@@ -70,5 +67,16 @@ impl<'r, P: Protocol + ?Sized> Component<'r, P> {
                 protocol: P::TYPE,
             },
         }
+    }
+}
+
+impl Registry {
+    /// The component of a protocol that a short name or a class path (it contains `:`) means.
+    ///
+    /// # Errors
+    /// If there is none (the nearest name is suggested), it is disabled, or the class path belongs to another protocol.
+    pub fn get<P: Protocol + ?Sized>(&self, name: &str) -> Result<Component<'_, P>, RegistryError> {
+        let entry = self.resolve(P::CATEGORY, name)?.entry;
+        Ok(Component::new(self, entry))
     }
 }

@@ -3,11 +3,12 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
-use super::error::{BoxError, Diagnostic};
+use super::error::{BoxError, Diagnostic, RegistryError};
 use super::fields::{Findings, map};
 use super::name::suggestion;
 use super::param::Param;
-use crate::yaml::{At, Key, Node, Value, quoted};
+use crate::text::quoted;
+use crate::yaml::{At, Key, Node, Value};
 
 /// What stands for the number of the source in the configuration of a hook.
 const SOURCE: &str = "{source}";
@@ -37,14 +38,14 @@ impl Default for Config {
 }
 
 impl TryFrom<Json> for Config {
-    type Error = super::RegistryError;
+    type Error = RegistryError;
 
     fn try_from(json: Json) -> Result<Self, Self::Error> {
         let mut findings = Findings::of("config");
         let node = Node::from(json);
         match Self::from_node(&node, &mut findings) {
             Some(config) => Ok(config),
-            None => Err(super::RegistryError::Invalid(findings.errors)),
+            None => Err(RegistryError::Invalid(findings.errors)),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::protocol::Category;
+use super::category::Category;
 use crate::yaml::YamlError;
 
 /// The error of a component's constructor.
@@ -99,14 +99,14 @@ pub enum RegistryError {
         class: String,
     },
     /// The component refused its configuration, or could not open what it needs.
-    #[error("cannot create the {category} `{name}`: {source}")]
+    #[error("cannot create the {category} `{name}`: {}", Causes(&**cause))]
     Failed {
         /// Its category.
         category: Category,
         /// Its short name.
         name: String,
         /// What its constructor said.
-        source: BoxError,
+        cause: BoxError,
     },
 }
 
@@ -118,6 +118,17 @@ impl RegistryError {
             Self::Invalid(diagnostics) => diagnostics,
             other => vec![Diagnostic { place: place.to_owned(), message: other.to_string() }],
         }
+    }
+}
+
+/// The error of somebody else's code, with the causes behind it: what they do with those is not known.
+struct Causes<'e>(&'e (dyn std::error::Error + 'static));
+
+impl fmt::Display for Causes<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.0)?;
+        let mut causes = std::iter::successors(self.0.source(), |cause| cause.source());
+        causes.try_for_each(|cause| write!(formatter, ": {cause}"))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::error::Diagnostic;
 use super::name::{nearest, suggestion};
-use crate::yaml::{At, Key, Node, Value, quoted};
+use crate::text::quoted;
+use crate::yaml::{At, Key, Node, Value};
 
 /// More faults than anybody reads are not kept.
 const MAX_FINDINGS: usize = 50;

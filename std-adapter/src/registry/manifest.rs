@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::category::Category;
 use super::fields::{Fields, Findings, list};
 use super::name::{check_class_path, is_class_path, is_name, normal};
 use super::param::{Param, ParamType};
-use super::protocol::Category;
-use crate::yaml::{Key, Node, Value, parse, quoted};
+use crate::text::quoted;
+use crate::yaml::{Key, Node, Value, parse};
 
 /// The components that one manifest can declare.
 const MAX_ENTRIES: usize = 1_000;

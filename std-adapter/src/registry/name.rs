@@ -1,6 +1,6 @@
 //! How names compare, and which one was meant.
 
-use crate::yaml::quoted;
+use crate::text::quoted;
 
 /// Longer names are not names.
 const MAX_NAME: usize = 200;

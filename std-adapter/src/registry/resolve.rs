@@ -2,11 +2,11 @@
 
 use std::cmp::Reverse;
 
+use super::category::Category;
 use super::error::RegistryError;
 use super::manifest::{Entry, Origin};
 use super::name::{is_class_path, normal, suggestion};
-use super::protocol::Category;
-use crate::yaml::quoted;
+use crate::text::quoted;
 
 /// What a name means, and what else it could have meant.
 #[derive(Clone, Debug)]

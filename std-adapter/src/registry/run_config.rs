@@ -15,12 +15,14 @@ use std::path::Path;
 
 use phasemeter_core::hook::PhaseHook;
 
+use super::catalog::Registry;
+use super::category::Category;
+use super::component::Component;
 use super::config::Config;
 use super::error::{Diagnostic, RegistryError};
 use super::fields::{Fields, Findings, list};
 use super::manifest::Entry;
-use super::protocol::{Category, Protocol};
-use super::{Component, Registry};
+use super::protocol::Protocol;
 use crate::process::PostProcessor;
 use crate::yaml::{Node, Value, parse, read};
 
@@ -197,7 +199,7 @@ fn create<P: Protocol + ?Sized>(
 impl Registry {
     /// The components of a category that every run has: those with `auto_load` that their name means.
     fn automatic(&self, category: Category) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(move |entry| {
+        self.entries().iter().filter(move |entry| {
             let loads = entry.category == category && entry.auto_load && entry.package.enabled;
             loads && self.resolve(category, &entry.name).is_ok_and(|meant| std::ptr::eq(meant.entry, *entry))
         })

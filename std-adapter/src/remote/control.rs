@@ -3,27 +3,40 @@ use std::time::{Duration, Instant};
 use phasemeter_core::telemetry::Command;
 
 use super::{ANSWER_WITHIN, ATTEMPTS, Commander, RemoteError};
-use crate::session::{PhaseRecord, Session};
+use crate::session::Session;
 
 /// Of a line that loses much, everything is asked for again this often at most.
 const RESEND_EVERY: Duration = Duration::from_secs(1);
 /// A device says hello every second: one that is silent for so long is gone.
 const SILENCE: Duration = Duration::from_secs(10);
 
+/// A device that has not heard that an end came tells it again twice a second; so is it told, as long as nothing follows.
+const ACKNOWLEDGE_EVERY: Duration = Duration::from_millis(500);
+
 /// Goes along with the recording of a device that takes commands.
 #[derive(Debug)]
 pub struct RemoteControl {
     commander: Commander,
-    /// The command that waits for its answer, with the last time it was sent and how often it was.
-    pending: Option<(u32, Command<'static>, Instant, u32)>,
+    pending: Option<Pending>,
     plan_hash: u64,
-    acknowledged_phases: u16,
-    acknowledged_end: bool,
+    /// The boot and the phase whose end was acknowledged last, or without a phase the run; and when.
+    acknowledged: Option<((u32, Option<u16>), Instant)>,
     stopped: bool,
     lost_frames: u64,
     resent: Option<Instant>,
     frames: u64,
     last_sign: Instant,
+}
+
+/// A command that waits for its answer.
+#[derive(Debug)]
+struct Pending {
+    id: u32,
+    command: Command<'static>,
+    /// When it was sent last,
+    sent: Instant,
+    /// and how often it was.
+    attempts: u32,
 }
 
 impl RemoteControl {
@@ -32,14 +45,18 @@ impl RemoteControl {
             commander,
             pending: None,
             plan_hash,
-            acknowledged_phases: 0,
-            acknowledged_end: false,
+            acknowledged: None,
             stopped: false,
             lost_frames: 0,
             resent: None,
             frames: 0,
             last_sign: Instant::now(),
         }
+    }
+
+    /// Names the content of the plan that the device was sent.
+    pub fn plan_hash(&self) -> u64 {
+        self.plan_hash
     }
 
     /// Starts the run; call it once when the recording is on.
@@ -77,55 +94,53 @@ impl RemoteControl {
             return Err(RemoteError::Reset);
         }
         self.await_answer(session, now)?;
-        self.acknowledge(session)?;
-        if session.lost_frames() > self.lost_frames && self.resent.is_none_or(|at| at + RESEND_EVERY < now) {
-            (self.lost_frames, self.resent) = (session.lost_frames(), Some(now));
-            self.tell(Command::Resend)?;
+        self.acknowledge(session, now)?;
+        let lost_frames = session.lost_frames();
+        // A frame that comes late was not lost.
+        self.lost_frames = self.lost_frames.min(lost_frames);
+        if lost_frames > self.lost_frames && self.resent.is_none_or(|at| at + RESEND_EVERY < now) {
+            (self.lost_frames, self.resent) = (lost_frames, Some(now));
+            self.commander.tell(&Command::Resend)?;
         }
         Ok(())
     }
 
     fn await_answer(&mut self, session: &Session, now: Instant) -> Result<(), RemoteError> {
-        let Some((id, command, sent, attempts)) = self.pending else { return Ok(()) };
-        if let Some(answer) = session.last_answer().filter(|answer| answer.command == id) {
+        let Some(pending) = &mut self.pending else { return Ok(()) };
+        if let Some(answer) = session.last_answer().filter(|answer| answer.command == pending.id) {
             self.pending = None;
-            return answer.refusal.map_or(Ok(()), |refusal| Err(refusal.into()));
+            return answer.refusal().map_or(Ok(()), |refusal| Err(refusal.into()));
         }
-        if now < sent + ANSWER_WITHIN {
+        if now < pending.sent + ANSWER_WITHIN {
             return Ok(());
         }
-        if attempts == ATTEMPTS {
+        if pending.attempts == ATTEMPTS {
             return Err(RemoteError::Silent);
         }
-        self.commander.send(id, command)?;
-        self.pending = Some((id, command, now, attempts + 1));
-        Ok(())
+        (pending.sent, pending.attempts) = (now, pending.attempts + 1);
+        Ok(self.commander.send(pending.id, &pending.command)?)
     }
 
     /// The device repeats an end until it is told that it came whole.
-    fn acknowledge(&mut self, session: &Session) -> Result<(), RemoteError> {
-        let Some(boot) = session.boots().last() else { return Ok(()) };
-        while boot.phases.get(&self.acknowledged_phases).is_some_and(PhaseRecord::is_whole) {
-            self.tell(Command::Acknowledge { phase: Some(self.acknowledged_phases) })?;
-            self.acknowledged_phases += 1;
+    fn acknowledge(&mut self, session: &Session, now: Instant) -> Result<(), RemoteError> {
+        let Some(boot) = session.current_boot() else { return Ok(()) };
+        let phase = match session.current_phase() {
+            _ if boot.finished().is_some() => None,
+            Some(phase) if phase.is_whole() => Some(phase.index()),
+            _ => return Ok(()),
+        };
+        let end = (boot.id(), phase);
+        if self.acknowledged.is_some_and(|(told, at)| told == end && now < at + ACKNOWLEDGE_EVERY) {
+            return Ok(());
         }
-        if boot.finished.is_some() && !self.acknowledged_end {
-            self.acknowledged_end = true;
-            self.tell(Command::Acknowledge { phase: None })?;
-        }
-        Ok(())
+        self.acknowledged = Some((end, now));
+        Ok(self.commander.tell(&Command::Acknowledge { boot: boot.id(), phase })?)
     }
 
     fn send(&mut self, command: Command<'static>) -> Result<(), RemoteError> {
         let id = self.commander.next_id();
-        self.commander.send(id, command)?;
-        self.pending = Some((id, command, Instant::now(), 1));
+        self.commander.send(id, &command)?;
+        self.pending = Some(Pending { id, command, sent: Instant::now(), attempts: 1 });
         Ok(())
-    }
-
-    /// A command without an answer.
-    fn tell(&mut self, command: Command<'_>) -> Result<(), RemoteError> {
-        let id = self.commander.next_id();
-        Ok(self.commander.send(id, command)?)
     }
 }

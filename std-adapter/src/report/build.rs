@@ -1,19 +1,18 @@
 //! Sessions to summary.
 
-use std::collections::BTreeMap;
-
-use phasemeter_core::aggregate::{Aggregate, Timing};
-use phasemeter_core::meter::{Metric, PerMetric};
-use phasemeter_core::phase::{PhaseState, PhaseStats};
-use phasemeter_core::plan::PhaseKind;
-use phasemeter_core::summary::{Percentile, STANDARD};
-use phasemeter_core::time::Nanos;
+use phasemeter_core::telemetry::Mode;
+use phasemeter_core::time::{Duration, Instant};
 
 use super::model::{
-    Coverage, CoverageCounts, DeviceSummary, DurationsSummary, GapSummary, LineSummary, MetricSummary,
-    PercentileSummary, PhaseCountsSummary, PhaseSummary, RunSummary, SCHEMA, Summary,
+    Coverage, CoverageCounts, DeviceMode, DeviceSummary, GapSummary, LineSummary, PhaseSummary, RunSummary, SCHEMA,
+    Summary,
 };
-use crate::session::{HostHistogram, PhaseRecord, Session};
+use super::phases::{Runs, phases, seconds};
+use crate::capture::EndReason;
+use crate::session::{Boot, PhaseRecord, Session, seen_twice};
+
+/// So many stretches of lost frames of a device are listed.
+const MAX_GAPS: usize = 1_000;
 
 /// What is known of a run beside its sessions.
 #[derive(Clone, Debug, Default)]
@@ -22,8 +21,8 @@ pub struct RunInfo {
     pub id: String,
     /// When recording began, in nanoseconds since 1970.
     pub started_unix_ns: u64,
-    /// Why recording ended before the devices did, if so.
-    pub interrupted: Option<String>,
+    /// Why recording ended, and how many nanoseconds after it began; `None` if the capture has no end.
+    pub end: Option<(EndReason, u64)>,
 }
 
 /// One source of a run, as far as it was observed.
@@ -40,10 +39,14 @@ pub struct Observed<'a> {
 /// Merges what was observed of all sources into one summary.
 pub fn summarize(run: &RunInfo, sources: &[Observed<'_>]) -> Summary {
     let mut devices: Vec<_> = sources.iter().map(device).collect();
-    let of_devices = [same_ids(&mut devices), different_plans(&devices)];
-    let phases = phases(sources, &devices);
+    let runs = runs(sources, &mut devices);
+    let mut warnings: Vec<_> = same_ids(&mut devices).into_iter().chain(different_plans(&devices)).collect();
+    warnings.extend(sources.iter().zip(&devices).filter_map(several_plans));
+    warnings.extend(devices.iter().flat_map(of_device));
+    let (phases, of_phases) = phases(&runs, &devices);
+    warnings.extend(of_phases);
+    warnings.extend(phases.iter().filter_map(late_generator));
     let partial_reason = partial_reason(run, &devices);
-    let warnings = of_devices.into_iter().flatten().chain(phases.iter().filter_map(late_generator)).collect();
     let mut plans: Vec<_> = devices.iter().map(|device| device.plan_hash.clone()).collect();
     plans.dedup();
     Summary {
@@ -51,6 +54,8 @@ pub fn summarize(run: &RunInfo, sources: &[Observed<'_>]) -> Summary {
         run: RunSummary {
             id: run.id.clone(),
             started: rfc3339(run.started_unix_ns),
+            recorded_s: run.end.map(|(_, nanos)| seconds(Duration::from_nanos(nanos))),
+            endless: devices.iter().any(|device| device.mode == Some(DeviceMode::Monitor)),
             complete: partial_reason.is_none(),
             partial_reason,
             plan_hash: if plans.len() == 1 { plans.pop().flatten() } else { None },
@@ -67,35 +72,72 @@ fn rfc3339(unix_ns: u64) -> String {
     humantime::format_rfc3339_millis(time).to_string()
 }
 
+/// Why the run is incomplete: a recording that ended early is no reason if everything that was told of has come.
 fn partial_reason(run: &RunInfo, devices: &[DeviceSummary]) -> Option<String> {
-    let mut reasons: Vec<_> = run.interrupted.iter().cloned().collect();
-    for device in devices {
-        if let Some(reason) = &device.partial_reason {
-            reasons.push(format!("{}: {reason}", device.id));
-        }
-    }
-    if devices.is_empty() {
-        reasons.push("no source was recorded".into());
-    }
+    let of_devices: Vec<_> = devices
+        .iter()
+        .filter(|device| device.same_as.is_none())
+        .filter_map(|device| Some(format!("{}: {}", device.id, device.partial_reason.as_ref()?)))
+        .collect();
+    let of_recording = match run.end {
+        None => Some("the capture has no end: the recorder was killed, or is still running"),
+        _ if of_devices.is_empty() => None,
+        Some((EndReason::Finished, _)) => None,
+        Some((EndReason::Interrupted, _)) => Some("recording was interrupted"),
+        Some((EndReason::TimedOut, _)) => Some("the time set for recording had passed"),
+    };
+    let of_all = devices.is_empty().then_some("no source was recorded");
+    let reasons: Vec<_> =
+        of_recording.into_iter().map(str::to_owned).chain(of_devices).chain(of_all.map(str::to_owned)).collect();
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
 fn device(observed: &Observed<'_>) -> DeviceSummary {
     let Observed { source, session, failure } = *observed;
     let info = session.info();
-    let partial_reason = session.check_whole().err().map(|reason| match failure {
-        Some(failure) => format!("{reason} ({failure})"),
-        None => reason,
-    });
+    let missing = session.check_whole().err().map(|missing| missing.to_string());
+    let partial_reason = match (missing, failure) {
+        (Some(missing), Some(failure)) => Some(format!("{missing} ({failure})")),
+        // A monitor has no end of its own: a line that broke is not what was asked for.
+        (None, Some(failure)) if session.is_endless() => Some(failure.to_owned()),
+        (missing, _) => missing,
+    };
+    let runs = session.boots().iter().filter(|boot| boot.has_begun());
     DeviceSummary {
-        id: info.map_or_else(|| source.to_owned(), |info| info.device_id.clone()),
+        id: info.map(|info| info.device_id.clone()).filter(|id| !id.is_empty()).unwrap_or_else(|| source.to_owned()),
         source: source.to_owned(),
-        firmware: info.map(|info| info.firmware.clone()),
-        boots: if session.boots().is_empty() { 0 } else { session.resets() + 1 },
-        plan_hash: info.map(|info| format!("{:016x}", info.plan_hash)),
+        firmware: info.map(|info| info.firmware.clone()).filter(|firmware| !firmware.is_empty()),
+        mode: info.map(|info| match info.mode {
+            Mode::Idle => DeviceMode::Idle,
+            Mode::Load => DeviceMode::Load,
+            Mode::Monitor => DeviceMode::Monitor,
+        }),
+        boots: runs.clone().count() as u64,
+        plan_hash: info.map(|info| info.plan_hash).filter(|hash| *hash != 0).map(|hash| format!("{hash:016x}")),
+        outside: runs.filter_map(Boot::info).map(|info| info.outside).max().unwrap_or(0),
         complete: partial_reason.is_none(),
         partial_reason,
+        same_as: None,
+        problems: session.problems().iter().map(ToString::to_string).collect(),
     }
+}
+
+/// The runs of each source that count: one that several sources show does so once.
+fn runs<'a>(sources: &[Observed<'a>], devices: &mut [DeviceSummary]) -> Vec<Runs<'a>> {
+    let sessions: Vec<_> = sources.iter().map(|observed| observed.session).collect();
+    let twice = seen_twice(&sessions);
+    let mut runs = Vec::new();
+    for (place, session) in sessions.iter().enumerate() {
+        let left_out = |boot: usize| twice.iter().find(|twice| (twice.session, twice.boot) == (place, boot));
+        let counted = session.boots().iter().enumerate().filter(|(_, boot)| boot.has_begun());
+        let boots: Vec<_> = counted.filter(|(boot, _)| left_out(*boot).is_none()).map(|(_, boot)| boot).collect();
+        let kept = twice.iter().find(|twice| twice.session == place).and_then(|twice| sources.get(twice.kept));
+        if let (Some(device), Some(kept)) = (devices.get_mut(place), kept.filter(|_| boots.is_empty())) {
+            device.same_as = Some(kept.source.to_owned());
+        }
+        runs.push(Runs { boots, settled: devices.get(place).is_some_and(|device| device.complete) });
+    }
+    runs
 }
 
 /// Two devices of one name are told apart by their sources.
@@ -104,7 +146,9 @@ fn same_ids(devices: &mut [DeviceSummary]) -> Option<String> {
     let mut warning = None;
     for device in devices {
         if ids.iter().filter(|id| **id == device.id).count() > 1 {
-            warning = Some(format!("several devices call themselves {}: each is named with its source", device.id));
+            if device.same_as.is_none() {
+                warning = Some(format!("several devices call themselves {}: each is named with its source", device.id));
+            }
             device.id = format!("{} ({})", device.id, device.source);
         }
     }
@@ -117,12 +161,35 @@ fn different_plans(devices: &[DeviceSummary]) -> Option<String> {
     (plans.len() > 1).then(|| "the devices run different plans, and \"all devices\" mixes them".to_owned())
 }
 
+fn several_plans((Observed { session, .. }, device): (&Observed<'_>, &DeviceSummary)) -> Option<String> {
+    let mut plans =
+        session.boots().iter().filter(|boot| boot.has_begun()).filter_map(Boot::info).map(|of| of.plan_hash);
+    let first = plans.next()?;
+    plans.any(|plan| plan != first).then(|| format!("{} ran different plans, and its phases mix them", device.id))
+}
+
+/// What a reader has to know of a device.
+fn of_device(device: &DeviceSummary) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(source) = &device.same_as {
+        warnings.push(format!("{} is the device on {source} seen twice: it counts once", device.id));
+    }
+    if device.outside > 0 {
+        warnings.push(format!(
+            "{}: {} values came outside of any phase, and are in no histogram",
+            device.id, device.outside
+        ));
+    }
+    warnings.extend(device.problems.iter().map(|problem| format!("{}: {problem}", device.id)));
+    warnings
+}
+
 /// A load generator that was late by more than a tenth of what it measured was a part of what it measured.
 fn late_generator(phase: &PhaseSummary) -> Option<String> {
-    let p99 = |metric: &str| phase.metrics.get(metric)?.percentiles.get("p99")?.value;
+    let p99 = |metric: &str| Some(phase.metrics.get(metric)?.percentiles.get("p99")?.value?.as_f64());
     let (lag, service) = (p99("schedule_lag")?, p99("service_time")?);
     let device = phase.device.as_ref()?;
-    (lag > service / 10.0).then(|| {
+    (phase.counts.is_some() && lag > service / 10.0).then(|| {
         format!(
             "{} on {device}: the load generator was late, schedule lag p99 {lag:.3} ms: service times include a \
              part of its own delay",
@@ -132,12 +199,13 @@ fn late_generator(phase: &PhaseSummary) -> Option<String> {
 }
 
 fn coverage(sources: &[Observed<'_>], devices: &[DeviceSummary], phases: &[PhaseSummary]) -> Coverage {
-    let of_all_devices = phases.iter().filter(|phase| phase.device.is_none());
+    let of_all_devices = phases.iter().filter(|phase| phase.device.is_none()).map(|phase| phase.coverage);
+    let samples = CoverageCounts::sum(of_all_devices);
+    let counted = sources.iter().zip(devices).filter(|(_, device)| device.same_as.is_none());
+    let saw_every_end = counted
+        .fold(true, |saw, (Observed { session, .. }, device)| saw && (device.complete || saw_every_end(session)));
     let mut coverage = Coverage {
-        samples: CoverageCounts::sum(
-            of_all_devices.map(|phase| phase.coverage),
-            sources.iter().all(|source| source.session.saw_every_end()),
-        ),
+        samples: CoverageCounts::of(samples.observed, samples.expected, samples.ratio.is_some() && saw_every_end),
         gaps: Vec::new(),
         lost_frames: 0,
         crc_errors: 0,
@@ -147,17 +215,20 @@ fn coverage(sources: &[Observed<'_>], devices: &[DeviceSummary], phases: &[Phase
     };
     for (Observed { session, .. }, device) in sources.iter().zip(devices) {
         let errors = session.errors();
-        coverage.gaps.extend(session.gaps().iter().map(|gap| GapSummary {
+        let boots = session.boots().iter().enumerate();
+        let gaps = boots.flat_map(|(boot, of)| of.gaps().iter().map(move |gap| (boot, gap)));
+        coverage.gaps.extend(gaps.take(MAX_GAPS).map(|(boot, gap)| GapSummary {
             device: device.id.clone(),
-            boot: gap.boot,
+            boot,
             first_sequence: gap.first_sequence,
             frames: gap.frames,
-            at_s: seconds(Nanos::new(gap.uptime_ns)),
+            at_s: seconds(gap.at.since(Instant::BOOT)),
         }));
-        coverage.lost_frames += session.lost_frames();
+        coverage.lost_frames = coverage.lost_frames.saturating_add(session.lost_frames());
         coverage.crc_errors += errors.crc_errors;
         coverage.resets += session.resets();
-        coverage.device_dropped += session.boots().iter().map(|boot| u64::from(boot.skipped)).sum::<u64>();
+        let skipped = session.boots().iter().map(Boot::skipped).fold(0, u64::saturating_add);
+        coverage.device_dropped = coverage.device_dropped.saturating_add(skipped);
         let line = &mut coverage.line;
         line.frames += session.frames();
         line.noise += errors.noise;
@@ -165,195 +236,20 @@ fn coverage(sources: &[Observed<'_>], devices: &[DeviceSummary], phases: &[Phase
         line.malformed += errors.malformed;
         line.newer_version += errors.newer_version;
         line.unknown_kind += errors.unknown_kind;
+        line.echoes += errors.echoes;
         line.text += errors.text;
     }
     coverage
 }
 
-impl CoverageCounts {
-    #[expect(clippy::cast_precision_loss, reason = "a ratio for display; equality is decided on the counts")]
-    fn covering(observed: u64, expected: u64, is_final: bool) -> Self {
-        let ratio = if observed == expected { 1.0 } else { observed as f64 / expected as f64 };
-        Self { observed, expected, ratio: is_final.then_some(ratio) }
-    }
-
-    fn sum(parts: impl Iterator<Item = Self>, is_final: bool) -> Self {
-        let (observed, expected) = parts.fold((0_u64, 0_u64), |(observed, expected), part| {
-            (observed.saturating_add(part.observed), expected.saturating_add(part.expected))
-        });
-        Self::covering(observed, expected, is_final)
-    }
-}
-
-/// A phase of one device over its boots, or of all devices.
-struct Merged {
-    sum: Box<Aggregate<4096, u64>>,
-    expected: PerMetric<u64>,
-    state: PhaseState,
-    timed_out: bool,
-    cancelled: bool,
-}
-
-impl Merged {
-    fn new(timing: Timing) -> Self {
-        Self {
-            sum: Box::new(Aggregate::new(timing)),
-            expected: PerMetric::default(),
-            state: PhaseState::Complete,
-            timed_out: false,
-            cancelled: false,
-        }
-    }
-
-    fn add_record(&mut self, stats: &PhaseStats, record: &PhaseRecord) {
-        self.sum.add(stats, |metric| record.metrics[metric].histogram().map(|histogram| &**histogram));
-        for (metric, expected) in self.expected.iter_mut() {
-            *expected = expected.saturating_add(record.metrics[metric].expected());
-        }
-        self.add_state(stats.state, stats.timed_out, stats.cancelled);
-    }
-
-    fn add_merged(&mut self, other: &Self) {
-        self.sum.merge(&other.sum);
-        for (metric, expected) in self.expected.iter_mut() {
-            *expected = expected.saturating_add(other.expected[metric]);
-        }
-        self.add_state(other.state, other.timed_out, other.cancelled);
-    }
-
-    fn add_state(&mut self, state: PhaseState, timed_out: bool, cancelled: bool) {
-        self.state = self.state.min(state);
-        self.timed_out |= timed_out;
-        self.cancelled |= cancelled;
-    }
-
-    fn summary(&self, kind: &str, instance: u32, device: Option<String>) -> PhaseSummary {
-        let counts = self.sum.counts();
-        let complete = self.sum.is_complete();
-        let mut metrics = BTreeMap::new();
-        for metric in Metric::ALL {
-            let (histogram, expected) = (self.sum.histogram(metric), self.expected[metric]);
-            if expected > 0 {
-                metrics.insert(metric.name().to_owned(), metric_summary(histogram, expected));
-            }
-        }
-        let samples = metrics.values().map(|metric| CoverageCounts::covering(metric.count, metric.expected, complete));
-        let coverage = CoverageCounts::sum(samples, complete);
-        let sent = self.state >= PhaseState::SendingComplete;
-        PhaseSummary {
-            phase: kind.to_owned(),
-            instance,
-            device,
-            parts: self.sum.parts(),
-            state: self.state.name().to_owned(),
-            timed_out: self.timed_out,
-            cancelled: self.cancelled,
-            counts: PhaseCountsSummary {
-                sent: counts.sent,
-                completed: counts.completed,
-                errors: counts.errors,
-                cancelled: counts.cancelled,
-                unsent: counts.unsent,
-                in_flight: counts.in_flight(),
-            },
-            durations: DurationsSummary {
-                sending_s: sent.then(|| seconds(self.sum.sending_duration())),
-                total_s: complete.then(|| seconds(self.sum.total_duration())),
-            },
-            throughput_rps: complete.then(|| nanohertz(self.sum.throughput_nanohertz())),
-            success_rate: self.sum.success_rate_ppm().map(|ppm| f64::from(ppm) / 1e6),
-            coverage,
-            metrics,
-        }
-    }
-}
-
-/// A phase's place in its run, its kind and its instance.
-type PhaseKey = (usize, &'static str, u32);
-
-/// The summaries of each phase: all devices together first, then each, in the order in which a run has its phases.
-fn phases(sources: &[Observed<'_>], devices: &[DeviceSummary]) -> Vec<PhaseSummary> {
-    // The place of a phase among those of its device orders the phases of different devices as well.
-    let mut by_phase: BTreeMap<PhaseKey, Vec<(usize, Merged)>> = BTreeMap::new();
-    for (device, Observed { session, .. }) in sources.iter().enumerate() {
-        for (key, merged) in phases_of_device(session) {
-            by_phase.entry(key).or_default().push((device, merged));
-        }
-    }
-    let mut summaries = Vec::new();
-    for ((_, kind, instance), parts) in by_phase {
-        let mut all = Merged::new(Timing::Concurrent);
-        for (_, part) in &parts {
-            all.add_merged(part);
-        }
-        summaries.push(all.summary(kind, instance, None));
-        for (device, part) in parts {
-            let id = devices.get(device).map(|device| device.id.clone());
-            summaries.push(part.summary(kind, instance, id));
-        }
-    }
-    summaries
-}
-
-/// A device's phases by place, kind and instance, each merged over the device's boots.
-fn phases_of_device(session: &Session) -> BTreeMap<PhaseKey, Merged> {
-    let mut merged = BTreeMap::new();
-    for boot in session.boots() {
-        let mut instances: BTreeMap<&str, u32> = BTreeMap::new();
-        for (&index, record) in &boot.phases {
-            let Some(stats) = &record.stats else { continue };
-            let kind = PhaseKind::name(stats.kind);
-            let instance = instances.entry(kind).or_default();
-            let key = (usize::from(index), kind, *instance);
-            merged.entry(key).or_insert_with(|| Merged::new(Timing::Sequential)).add_record(stats, record);
-            *instance += 1;
-        }
-    }
-    merged
-}
-
-fn metric_summary(histogram: &HostHistogram, expected: u64) -> MetricSummary {
-    MetricSummary {
-        unit: "ms".to_owned(),
-        count: histogram.count(),
-        expected,
-        min: histogram.min().map(millis),
-        max: histogram.max().map(millis),
-        mean: histogram.mean().map(millis),
-        stdev: histogram.stdev().map(millis),
-        saturated: histogram.saturation().any(),
-        relative_error: f64::from(histogram.relative_error_ppm()) / 1e6,
-        percentiles: STANDARD.into_iter().map(|p| (p.to_string(), percentile(histogram, p))).collect(),
-    }
-}
-
-fn percentile(histogram: &HostHistogram, percentile: Percentile) -> PercentileSummary {
-    match histogram.quantile(percentile) {
-        Some(quantile) if histogram.resolves(percentile) => PercentileSummary {
-            value: Some(millis(quantile.value)),
-            lower: Some(millis(quantile.lower)),
-            upper: Some(millis(quantile.upper)),
-            reason: None,
-        },
-        _ => {
-            let needed = 1_000_000_u32.div_ceil(1_000_000 - percentile.ppm());
-            let reason = format!("{percentile} needs {needed} samples and there are {}", histogram.count());
-            PercentileSummary { value: None, lower: None, upper: None, reason: Some(reason) }
-        }
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "exact up to 104 days")]
-fn millis(nanos: u64) -> f64 {
-    nanos as f64 / 1e6
-}
-
-#[expect(clippy::cast_precision_loss, reason = "exact up to 104 days")]
-fn seconds(time: Nanos) -> f64 {
-    time.get() as f64 / 1e9
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a rate for display")]
-fn nanohertz(rate: u128) -> f64 {
-    rate as f64 / 1e9
+/// Whether the end of every phase of every run was seen, so that what is expected is known.
+fn saw_every_end(session: &Session) -> bool {
+    let is_seen = |boot: &Boot| {
+        let planned = boot.info().map_or(0, |info| info.phases);
+        boot.finished().is_some_and(|finished| {
+            (0..finished.phases.max(planned)).all(|index| boot.phase(index).is_some_and(PhaseRecord::is_over))
+        })
+    };
+    let mut runs = session.boots().iter().filter(|boot| boot.has_begun()).peekable();
+    runs.peek().is_some() && runs.all(is_seen)
 }

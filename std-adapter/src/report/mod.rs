@@ -4,12 +4,17 @@
 //! replay rebuilds them byte for byte.
 
 mod model;
+mod metric;
+mod phases;
 mod build;
 mod text;
 
+#[cfg(test)]
+mod tests;
+
 pub use build::{Observed, RunInfo, summarize};
 pub use model::{
-    Coverage, CoverageCounts, DeviceSummary, DurationsSummary, GapSummary, LineSummary, MetricSummary,
-    PercentileSummary, PhaseCountsSummary, PhaseSummary, RunSummary, SCHEMA, Summary,
+    CountsSummary, Coverage, CoverageCounts, DeviceMode, DeviceSummary, DurationsSummary, FailuresSummary, GapSummary,
+    LineSummary, MetricSummary, Number, PercentileSummary, PhaseSummary, RunSummary, SCHEMA, Summary,
 };
 pub use text::render;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use phasemeter_core::phase::PhaseState;
+use phasemeter_core::plan::PhaseKind;
 use serde::{Deserialize, Serialize};
 
 /// The version of the summary's form. Keys are only ever added to it.
@@ -29,7 +31,12 @@ pub struct RunSummary {
     pub id: String,
     /// When recording began, RFC 3339 in UTC.
     pub started: String,
-    /// Whether every device finished and every sample was observed.
+    /// How long was recorded, in seconds; `None` if the capture has no end.
+    pub recorded_s: Option<f64>,
+    /// Whether a device monitors itself, without an end: then what was recorded is a part of its run.
+    pub endless: bool,
+    /// Whether everything that was asked for has come: every device finished, or was listened to for as long as was
+    /// wanted, and every sample that it told of was observed.
     pub complete: bool,
     /// Why not.
     pub partial_reason: Option<String>,
@@ -79,12 +86,14 @@ pub struct LineSummary {
     pub noise: u64,
     /// Segments longer than any frame.
     pub overlong: u64,
-    /// Whole frames whose content made no sense.
+    /// Whole frames whose content made no sense, or contradicted what was told before.
     pub malformed: u64,
     /// Frames of a newer protocol version.
     pub newer_version: u64,
     /// Frames of an unknown kind.
     pub unknown_kind: u64,
+    /// Commands of this host that came back.
+    pub echoes: u64,
     /// Pieces of text.
     pub text: u64,
 }
@@ -113,35 +122,61 @@ pub struct DeviceSummary {
     pub source: String,
     /// The firmware's name and version, once told.
     pub firmware: Option<String>,
-    /// How often it booted during the run.
+    /// What it does.
+    pub mode: Option<DeviceMode>,
+    /// How many boots measured something: one, unless it was reset or ran several times.
     pub boots: u64,
-    /// Names the content of its plan, once told.
+    /// Names the content of its plan; `None` if that was not told, or there is none.
     pub plan_hash: Option<String>,
+    /// Values that came outside of any phase, and are in no histogram.
+    pub outside: u64,
     /// Whether its run was received whole.
     pub complete: bool,
     /// Why not.
     pub partial_reason: Option<String>,
+    /// The source that shows the same device, and counts in place of this one.
+    pub same_as: Option<String>,
+    /// What it said that is not believed, or not kept: a sentence each.
+    pub problems: Vec<String>,
+}
+
+/// What a device does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceMode {
+    /// It waits for a plan.
+    Idle,
+    /// It runs a plan.
+    Load,
+    /// It measures itself.
+    Monitor,
 }
 
 /// One phase, of one device or of all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PhaseSummary {
-    /// What the phase is for.
+    /// What it is called: its kind, or the firmware's name for it; `phase #3` if that was not received.
     pub phase: String,
-    /// Counts the phases of the same name in a run, from 0.
-    pub instance: u32,
+    /// What it is for; `None` if that was not received.
+    pub kind: Option<PhaseKind>,
+    /// Its place in the run, from 0.
+    pub index: u16,
+    /// How many phases of the same kind the run has before it; for a monitored phase, its place.
+    pub instance: u16,
     /// The device; `None` for all of them together.
     pub device: Option<String>,
     /// How many parts were merged: one, unless devices are merged or the device was reset.
     pub parts: u32,
-    /// `created`, `started`, `sending_complete` or `complete`: of several parts, the least advanced.
-    pub state: String,
+    /// Of several parts, that of the least advanced; `None` if one was not received.
+    pub state: Option<PhaseState>,
     /// Whether the grace period ran out on any device.
     pub timed_out: bool,
     /// Whether any device's run was cancelled in this phase.
     pub cancelled: bool,
-    /// Request counts.
-    pub counts: PhaseCountsSummary,
+    /// Request counts; a monitored phase has none.
+    pub counts: Option<CountsSummary>,
+    /// How its requests failed; a monitored phase has none.
+    pub failures: Option<FailuresSummary>,
     /// How long it took.
     pub durations: DurationsSummary,
     /// Successful requests a second over the total duration; over devices the sum. `None` until complete.
@@ -150,13 +185,20 @@ pub struct PhaseSummary {
     pub success_rate: Option<f64>,
     /// Observed of expected samples in this phase.
     pub coverage: CoverageCounts,
-    /// The metrics that have samples, by name.
+    /// The metrics that have samples, by name; `metric 3 (unnamed)` if the name was not received.
     pub metrics: BTreeMap<String, MetricSummary>,
+}
+
+impl PhaseSummary {
+    /// Whether it is the one that a monitored device has open.
+    pub(super) fn is_open(&self) -> bool {
+        self.kind == Some(PhaseKind::Monitor) && self.state != Some(PhaseState::Complete)
+    }
 }
 
 /// Request counts.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PhaseCountsSummary {
+pub struct CountsSummary {
     /// Requests sent.
     pub sent: u64,
     /// Requests that came back, successful or not.
@@ -165,10 +207,31 @@ pub struct PhaseCountsSummary {
     pub errors: u64,
     /// Requests given up.
     pub cancelled: u64,
-    /// Requests that were due when sending ended and had not been sent.
+    /// Requests that were due when sending ended and had not been sent,
     pub unsent: u64,
+    /// or at least so many.
+    pub unsent_at_least: bool,
     /// Requests that neither came back nor were given up.
     pub in_flight: u64,
+}
+
+/// Failed requests by cause; together they are the errors.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FailuresSummary {
+    /// No connection could be opened.
+    pub not_connected: u64,
+    /// The response did not come in time.
+    pub timed_out: u64,
+    /// The connection broke before the response was whole.
+    pub broken: u64,
+    /// The response made no sense.
+    pub malformed: u64,
+    /// By the status code that the server answered with.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Of status codes beyond those that a device counts apart.
+    pub other_statuses: u64,
+    /// Their cause was not received.
+    pub unknown: u64,
 }
 
 /// How long a phase took, in seconds on the device's clock; of several devices, the longest.
@@ -180,23 +243,45 @@ pub struct DurationsSummary {
     pub total_s: Option<f64>,
 }
 
+/// A value of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Number {
+    /// A plain number.
+    Plain(u64),
+    /// Milliseconds.
+    Millis(f64),
+}
+
+impl Number {
+    /// The number.
+    #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
+    pub fn as_f64(self) -> f64 {
+        match self {
+            Self::Plain(number) => number as f64,
+            Self::Millis(number) => number,
+        }
+    }
+}
+
 /// One metric of one phase.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MetricSummary {
-    /// The unit of all values: `ms`.
+    /// The unit of all values: `ms` of times, `count` of plain numbers, and `unknown` while a metric has no name: then the
+    /// values are as they came.
     pub unit: String,
     /// Samples observed.
     pub count: u64,
     /// Samples that the device told of.
     pub expected: u64,
     /// The smallest sample, exact.
-    pub min: Option<f64>,
+    pub min: Option<Number>,
     /// The largest sample, exact.
-    pub max: Option<f64>,
-    /// The mean, exact to the nanosecond.
-    pub mean: Option<f64>,
-    /// The population standard deviation, exact to the nanosecond.
-    pub stdev: Option<f64>,
+    pub max: Option<Number>,
+    /// The mean, exact to the nanosecond, or to the nearest plain number.
+    pub mean: Option<Number>,
+    /// The population standard deviation, as exact as the mean.
+    pub stdev: Option<Number>,
     /// Whether a counter was full, so that counts and moments are too low.
     pub saturated: bool,
     /// No percentile's value is further from the true order statistic than this part of it.
@@ -209,11 +294,11 @@ pub struct MetricSummary {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PercentileSummary {
     /// The estimate; `None` if there are too few samples.
-    pub value: Option<f64>,
+    pub value: Option<Number>,
     /// The true order statistic is not below.
-    pub lower: Option<f64>,
+    pub lower: Option<Number>,
     /// The true order statistic is not above.
-    pub upper: Option<f64>,
+    pub upper: Option<Number>,
     /// Why there is no value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

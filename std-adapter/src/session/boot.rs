@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use phasemeter_core::meter::{Metric, PerMetric};
-use phasemeter_core::phase::{PhaseState, PhaseStats};
-use phasemeter_core::telemetry::{Answer, Finished, Frame, Hello, MetricTotals, PhaseReport};
+use phasemeter_core::metric::Metric;
+use phasemeter_core::name::Name;
+use phasemeter_core::telemetry::{Finished, Frame, Hello, Mode};
+use phasemeter_core::time::Instant;
 
-use super::mirror::Mirror;
-use super::printable;
-
-/// As many phases as a plan file can have: what a hostile device can make the host keep is bounded.
-const MAX_PHASES: usize = crate::plan::MAX_PHASES;
+use super::limits::Room;
+use super::missing::{Missing, PhaseLack};
+use super::phase::PhaseRecord;
+use super::problem::Problem;
+use super::sequence::{Gap, Sequence};
+use super::table::Table;
+use crate::text::printable;
 
 /// Who a device said it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,162 +22,239 @@ pub struct DeviceInfo {
     pub device_id: String,
     /// The firmware's name and version.
     pub firmware: String,
-    /// Names the plan's content.
+    /// What it does, or did last.
+    pub mode: Mode,
+    /// Names the plan's content; 0 if there is none.
     pub plan_hash: u64,
     /// How many phases the plan has.
     pub phases: u16,
+    /// Values that came outside of any phase, and are in no histogram.
+    pub outside: u64,
+    /// The names as they came.
+    names: [Name; 3],
 }
 
-/// One phase as far as it was told of.
-#[derive(Debug, Default)]
-pub struct PhaseRecord {
-    /// Its states, times and counts; `None` if only its histograms were seen.
-    pub stats: Option<PhaseStats>,
-    /// Its histograms.
-    pub metrics: PerMetric<Mirror>,
-}
-
-impl PhaseRecord {
-    /// Whether the phase is over.
-    pub fn is_over(&self) -> bool {
-        self.stats.is_some_and(|stats| stats.state == PhaseState::Complete)
-    }
-
-    /// Whether the phase is over, and every sample that it told of is in a whole snapshot.
-    pub fn is_whole(&self) -> bool {
-        self.is_over() && self.metrics.iter().all(|(_, mirror)| mirror.observed() == mirror.expected())
-    }
-}
-
-/// What one boot of a device told.
-#[derive(Debug, Default)]
+/// What one boot of a device told. Each run of a device is a boot of its own.
+#[derive(Debug)]
 pub struct Boot {
-    /// Differs from boot to boot; `None` until a hello came.
-    pub id: Option<u64>,
-    /// Who the device is; `None` until a hello came.
-    pub info: Option<DeviceInfo>,
-    /// The phases by their place in the plan.
-    pub phases: BTreeMap<u16, PhaseRecord>,
-    /// The end of the run, once it was told.
-    pub finished: Option<Finished>,
-    /// Reports that the device had no room for in its queue.
-    pub skipped: u32,
-    /// The last answer to a command.
-    pub answer: Option<Answer>,
-    pub(super) next_sequence: u32,
-    pub(super) last_uptime: u64,
+    id: u32,
+    sequence: Sequence,
+    info: Option<DeviceInfo>,
+    table: Table,
+    phases: BTreeMap<u16, Box<PhaseRecord>>,
+    finished: Option<Finished>,
+    has_begun: bool,
+    skipped: u64,
+    /// The newest count of skipped reports, with the number of its frame.
+    last_skipped: Option<(u64, u32)>,
 }
 
 impl Boot {
-    /// Takes a frame of this boot; tells whether its content made sense.
-    pub(super) fn take(&mut self, frame: Frame<'_>) -> bool {
-        match frame {
-            Frame::Hello(hello) => {
-                self.take_hello(&hello);
-                true
-            }
-            Frame::Phase(report) => self.take_report(&report),
-            Frame::Buckets(buckets) => {
-                self.mirror(buckets.phase, buckets.metric).is_some_and(|mirror| mirror.set(&buckets))
-            }
-            Frame::Totals(MetricTotals { phase, metric, totals }) => {
-                // A snapshot with frames missing is no fault of this frame.
-                self.mirror(phase, metric).map(|mirror| mirror.commit(&totals)).is_some()
-            }
-            Frame::Finished(finished) => {
-                self.skipped = self.skipped.max(finished.skipped);
-                self.finished = Some(finished);
-                true
-            }
-            Frame::Answer(answer) => {
-                self.answer = Some(answer);
-                true
-            }
-            _ => false,
+    pub(super) fn new(id: u32, sequence: u32, uptime: Instant) -> Self {
+        Self {
+            id,
+            sequence: Sequence::new(sequence, uptime),
+            info: None,
+            table: Table::default(),
+            phases: BTreeMap::new(),
+            finished: None,
+            has_begun: false,
+            skipped: 0,
+            last_skipped: None,
         }
     }
 
-    pub(super) fn saw_every_end(&self) -> bool {
-        self.finished
-            .is_some_and(|run| (0..run.phases).all(|index| self.phases.get(&index).is_some_and(PhaseRecord::is_over)))
+    /// Names it among the boots of its device.
+    pub fn id(&self) -> u32 {
+        self.id
     }
 
-    /// Every phase that the run has, whole; `Err` says what is missing.
-    pub(super) fn check_whole(&self) -> Result<(), String> {
-        let phases = match (&self.finished, &self.info) {
-            (Some(Finished { cancelled: true, .. }), _) => return Err("its run was cancelled".into()),
-            (Some(finished), _) => finished.phases,
-            (None, Some(_)) => return Err("it did not finish".into()),
-            (None, None) => return Err("it never introduced itself, and did not finish".into()),
+    /// Who the device is; `None` until a hello came.
+    pub fn info(&self) -> Option<&DeviceInfo> {
+        self.info.as_ref()
+    }
+
+    /// Whether it has begun to measure: a boot that only said hello is no run.
+    pub fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
+    /// Whether the device measures itself, phase by phase, and need not finish.
+    pub fn is_monitor(&self) -> bool {
+        self.info.as_ref().is_some_and(|info| info.mode == Mode::Monitor)
+    }
+
+    /// The end of the run, once it was told.
+    pub fn finished(&self) -> Option<&Finished> {
+        self.finished.as_ref()
+    }
+
+    /// The phase at this place of the run, once anything of it came.
+    pub fn phase(&self, index: u16) -> Option<&PhaseRecord> {
+        self.phases.get(&index).map(|phase| &**phase)
+    }
+
+    /// The phases of which anything came, by their place in the run.
+    pub fn phases(&self) -> impl DoubleEndedIterator<Item = &PhaseRecord> {
+        self.phases.values().map(|phase| &**phase)
+    }
+
+    /// The metric of this id; `None` until it was named.
+    pub fn metric(&self, id: u8) -> Option<Metric<'_>> {
+        self.table.get(id)
+    }
+
+    /// The id of the metric of this name.
+    pub fn metric_id(&self, name: &str) -> Option<u8> {
+        self.table.find(name)
+    }
+
+    /// How many reports the device had no room for in its queue.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// The stretches of frames that did not arrive: the first thousand.
+    pub fn gaps(&self) -> &[Gap] {
+        self.sequence.gaps()
+    }
+
+    /// How many frames did not arrive, since the first that did.
+    pub fn lost_frames(&self) -> u64 {
+        self.sequence.lost()
+    }
+
+    pub(super) fn sequence_mut(&mut self) -> &mut Sequence {
+        &mut self.sequence
+    }
+
+    /// A boot in which something is measured has begun: tells whether that is news.
+    pub(super) fn begin(&mut self) -> bool {
+        !std::mem::replace(&mut self.has_begun, true)
+    }
+
+    /// Takes the frame of this number; tells whether it is news of a phase.
+    pub(super) fn take(&mut self, number: u64, frame: &Frame<'_>, room: &mut Room) -> Result<bool, Problem> {
+        match frame {
+            Frame::Hello(hello) => self.take_hello(number, hello).map(|()| false),
+            Frame::Metrics(part) => self.table.take(part).map(|()| false),
+            Frame::Phase(report) => {
+                self.skip(number, report.skipped);
+                self.phase_mut(report.stats.index, room)?.take_report(number, report)
+            }
+            Frame::Failures(report) => {
+                self.phase_mut(report.phase, room)?.take_failures(number, &report.failures).map(|()| false)
+            }
+            Frame::Buckets(buckets) => {
+                self.table.check_id(buckets.metric)?;
+                self.phase_mut(buckets.phase, room)?;
+                let Some(phase) = self.phases.get_mut(&buckets.phase) else { return Ok(false) };
+                phase.take_buckets(number, buckets, room).map(|()| false)
+            }
+            Frame::Totals(part) => {
+                self.table.check_id(part.metric)?;
+                let unbroken = self.sequence.is_unbroken();
+                let phase = self.phase_mut(part.phase, room)?;
+                phase.take_totals(number, part.metric, &part.totals, unbroken).map(|()| false)
+            }
+            Frame::Finished(finished) => self.take_finished(number, *finished).map(|()| false),
+            _ => Ok(false),
+        }
+    }
+
+    /// Everything that the boot told of has come; the error says what has not.
+    pub(super) fn check_whole(&self) -> Result<(), Missing> {
+        if self.is_monitor() {
+            return self.check_monitor();
+        }
+        let Some(info) = &self.info else { return Err(Missing::Hello) };
+        let Some(finished) = &self.finished else { return Err(Missing::End) };
+        if finished.cancelled || self.phases().any(|phase| phase.stats().is_some_and(|stats| stats.cancelled)) {
+            return Err(Missing::Cancelled);
+        }
+        if finished.phases < info.phases {
+            return Err(Missing::Phases { planned: info.phases, run: finished.phases });
+        }
+        if let Some((&beyond, _)) = self.phases.range(info.phases..).next() {
+            return Err(Missing::Problem(Problem::PhaseBeyond(beyond)));
+        }
+        if finished.phases > info.phases {
+            return Err(Missing::Problem(Problem::PhaseBeyond(info.phases)));
+        }
+        self.check_phases(0..=finished.phases.saturating_sub(1), None)
+    }
+
+    /// A monitor is asked for what it does while it is listened to: from the first phase that was told of to the last,
+    /// which may be open.
+    fn check_monitor(&self) -> Result<(), Missing> {
+        let (Some((&first, _)), Some((&last, _))) = (self.phases.first_key_value(), self.phases.last_key_value())
+        else {
+            return Err(Missing::AnyPhase);
         };
-        for index in 0..phases {
-            match self.phases.get(&index) {
-                None => return Err(format!("nothing was received of phase {index}")),
-                Some(record) if !record.is_whole() => return Err(format!("phase {index} was not received whole")),
-                Some(_) => {}
+        self.check_phases(first..=last, Some(last))
+    }
+
+    fn check_phases(&self, indices: std::ops::RangeInclusive<u16>, may_be_open: Option<u16>) -> Result<(), Missing> {
+        for index in indices {
+            let lack = |lack| Missing::Phase(index, lack);
+            let phase = self.phase(index).ok_or(lack(PhaseLack::All))?;
+            phase.check(may_be_open == Some(index)).map_err(lack)?;
+            for (id, _) in phase.metrics() {
+                self.table.check_id(id).map_err(Missing::Problem)?;
+                self.metric(id).ok_or(Missing::Name(id))?;
             }
         }
         Ok(())
     }
 
-    /// A later boot has begun.
-    pub(super) fn close(&mut self) {
-        for record in self.phases.values_mut() {
-            for (_, mirror) in record.metrics.iter_mut() {
-                mirror.close();
+    fn take_hello(&mut self, number: u64, hello: &Hello<'_>) -> Result<(), Problem> {
+        self.skip(number, hello.skipped);
+        let Hello { device_id, firmware, firmware_version, mode, plan_hash, phases, outside, .. } = *hello;
+        let names = [device_id, firmware, firmware_version].map(Name::cut);
+        let Some(info) = &mut self.info else {
+            let [device_id, firmware, version] = names.map(|name| printable(name.as_str()));
+            let firmware = [firmware, version].join(" ").trim().to_owned();
+            self.info = Some(DeviceInfo { device_id, firmware, mode, plan_hash, phases, outside, names });
+            return self.table.expect(hello.metrics);
+        };
+        info.outside = info.outside.max(outside);
+        // A device whose run is over has none; what it ran stays. A device that has had none may begin one.
+        let same = match (info.mode, mode) {
+            (_, Mode::Idle) => true,
+            (Mode::Idle, _) => {
+                (info.mode, info.plan_hash, info.phases) = (mode, plan_hash, phases);
+                true
+            }
+            (known, _) => (known, info.plan_hash, info.phases) == (mode, plan_hash, phases),
+        };
+        if !same || info.names != names { Err(Problem::HelloChanged) } else { self.table.expect(hello.metrics) }
+    }
+
+    fn take_finished(&mut self, number: u64, finished: Finished) -> Result<(), Problem> {
+        self.skip(number, finished.skipped);
+        let known = self.finished.get_or_insert(finished);
+        let same = (known.phases, known.cancelled) == (finished.phases, finished.cancelled);
+        if same { Ok(()) } else { Err(Problem::FinishedChanged) }
+    }
+
+    /// The device counts what it skipped in 32 bits, which wrap.
+    fn skip(&mut self, number: u64, skipped: u32) {
+        let before = match self.last_skipped {
+            Some((at, _)) if number <= at => return,
+            Some((_, before)) => before,
+            None => 0,
+        };
+        self.skipped = self.skipped.saturating_add(skipped.wrapping_sub(before).into());
+        self.last_skipped = Some((number, skipped));
+    }
+
+    fn phase_mut(&mut self, index: u16, room: &mut Room) -> Result<&mut PhaseRecord, Problem> {
+        match self.phases.entry(index) {
+            std::collections::btree_map::Entry::Occupied(known) => Ok(known.into_mut()),
+            std::collections::btree_map::Entry::Vacant(place) => {
+                room.phases = room.phases.checked_sub(1).ok_or(Problem::TooManyPhases)?;
+                Ok(place.insert(Box::new(PhaseRecord::new(index))))
             }
         }
     }
-
-    fn take_hello(&mut self, hello: &Hello<'_>) {
-        self.id = Some(hello.boot_id);
-        self.skipped = self.skipped.max(hello.skipped);
-        // A device that has ended its run has no plan any more: that of the run stays.
-        let (plan_hash, phases) = match &self.info {
-            Some(known) if hello.plan_hash == 0 => (known.plan_hash, known.phases),
-            _ => (hello.plan_hash, hello.phases),
-        };
-        self.info = Some(DeviceInfo {
-            device_id: printable(hello.device_id),
-            firmware: printable(&format!("{} {}", hello.firmware, hello.firmware_version)),
-            plan_hash,
-            phases,
-        });
-    }
-
-    fn take_report(&mut self, report: &PhaseReport) -> bool {
-        self.skipped = self.skipped.max(report.skipped);
-        if !is_possible(report) {
-            return false;
-        }
-        let Some(record) = self.record(report.stats.index) else { return false };
-        record.stats = Some(report.stats);
-        for ((_, mirror), samples) in record.metrics.iter_mut().zip(&report.samples) {
-            mirror.expect(*samples);
-        }
-        true
-    }
-
-    fn mirror(&mut self, phase: u16, metric: u8) -> Option<&mut Mirror> {
-        let metric = *Metric::ALL.get(usize::from(metric))?;
-        Some(&mut self.record(phase)?.metrics[metric])
-    }
-
-    fn record(&mut self, phase: u16) -> Option<&mut PhaseRecord> {
-        if self.phases.len() >= MAX_PHASES && !self.phases.contains_key(&phase) {
-            return None;
-        }
-        Some(self.phases.entry(phase).or_default())
-    }
-}
-
-/// Counts that add up, times in order, and no more samples than requests.
-fn is_possible(report: &PhaseReport) -> bool {
-    let stats = &report.stats;
-    let times = [stats.started_at, stats.sending_complete_at, stats.completed_at];
-    stats.counts.is_consistent()
-        && times.iter().flatten().is_sorted()
-        && times.is_sorted_by_key(Option::is_none)
-        && times.iter().flatten().count() == stats.state as usize
-        && report.samples.iter().all(|samples| *samples <= stats.counts.sent)
 }

@@ -1,107 +1,199 @@
 //! One histogram put together from the frames that describe it.
 
-use std::collections::BTreeMap;
-
-use phasemeter_core::histogram::{LatencyHistogram, Totals};
+use phasemeter_core::histogram::{LatencyHistogram, MAX_SCALE, MIN_SCALE, Totals};
 use phasemeter_core::telemetry::Buckets;
 
-/// The host's histogram: takes any device's of up to 4,096 buckets at the device's own resolution.
-pub type HostHistogram = LatencyHistogram<4096, u64>;
+use super::counts::{Counts, NotKept};
+use super::limits::{MAX_BUCKETS, Room};
 
-/// The highest scale; also the one that a mirror starts at.
-const MAX_SCALE: i8 = 8;
-const MIN_SCALE: i8 = -4;
-/// No index of a `u64` of nanoseconds lies beyond, at any scale.
-const MAX_INDEX: i32 = 1 << 14;
+/// The host's histogram: takes any device's of up to 4,096 buckets at the device's own resolution.
+pub type HostHistogram = LatencyHistogram<{ MAX_BUCKETS as usize }, u64>;
+
+/// Why a frame about a histogram is not taken, or not wholly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// It cannot be read, or is of buckets that there are not.
+    Malformed,
+    /// It says less than an earlier one.
+    Falls,
+    /// It is of more buckets than the host takes.
+    NotKept(NotKept),
+}
 
 /// The counts that were received of one histogram, and its last whole snapshot.
 ///
-/// Counts only grow, so each is at most the true one; when their sum is the true sum, each is the true one. That is
-/// when a snapshot is taken over.
+/// Counts only grow, so each that was received is at most the true one by the time of a later totals frame; when their
+/// sum is the true sum, each is the true one: the snapshot is whole. A frame's place in time is its number, not its
+/// arrival: frames that come late or twice do no harm.
 #[derive(Debug)]
 pub struct Mirror {
     scale: i8,
-    counts: BTreeMap<i32, u64>,
-    whole: Option<Box<HostHistogram>>,
-    /// The most samples that any frame told of.
-    expected: u64,
+    counts: Counts,
+    /// The number of the newest frame that raised a count.
+    newest: u64,
+    /// The newest totals, with the number of their frame.
+    told: Option<(u64, Totals)>,
+    /// The totals of the last whole snapshot.
+    whole: Option<Totals>,
 }
 
 impl Default for Mirror {
     fn default() -> Self {
-        Self { scale: MAX_SCALE, counts: BTreeMap::new(), whole: None, expected: 0 }
+        Self { scale: MAX_SCALE, counts: Counts::default(), newest: 0, told: None, whole: None }
     }
 }
 
 impl Mirror {
-    /// Takes the absolute counts of some buckets. Tells whether they made sense; what did before the fault is kept.
-    pub fn set(&mut self, buckets: &Buckets<'_>) -> bool {
+    /// Takes the absolute counts of some buckets from the frame of this number. What is read before a fault is kept.
+    pub(super) fn set(&mut self, number: u64, buckets: &Buckets<'_>, room: &mut Room) -> Result<(), Fault> {
         if !(MIN_SCALE..=MAX_SCALE).contains(&buckets.scale) {
-            return false;
+            return Err(Fault::Malformed);
+        }
+        // From before a change of scale that is known already: the buckets were sent again since.
+        if buckets.scale > self.scale {
+            return Ok(());
         }
         self.lower_scale(buckets.scale);
-        // A frame from before a rescale that was seen already.
-        let shift = u32::from(buckets.scale.abs_diff(self.scale));
-        let mut plausible = shift == 0;
-        let read = buckets.for_each(|index, count| {
-            if !plausible || index.unsigned_abs() >= MAX_INDEX.unsigned_abs() {
-                plausible = false;
-            } else if count > 0 {
-                self.counts.insert(index, count);
+        let (mut rose, mut fault) = (false, None);
+        let Room { buckets: room, run, .. } = room;
+        run.clear();
+        let (mut start, mut next, counts) = (0, 0, &mut self.counts);
+        let mut raise = |start, run: &[u64]| {
+            if fault.is_none() {
+                match counts.raise(start, run, room) {
+                    Ok(risen) => rose |= risen,
+                    Err(why) => fault = Some(Fault::NotKept(why)),
+                }
             }
+        };
+        let read = buckets.for_each(|index, count| {
+            if index != next {
+                raise(start, run);
+                run.clear();
+                start = index;
+            }
+            run.push(count);
+            next = index.wrapping_add(1);
         });
-        plausible && read.is_ok()
-    }
-
-    /// Takes what the histogram keeps beside its buckets; tells whether that makes a whole snapshot.
-    pub fn commit(&mut self, totals: &Totals) -> bool {
-        self.expect(totals.count);
-        if (MIN_SCALE..=MAX_SCALE).contains(&totals.scale) {
-            self.lower_scale(totals.scale);
+        raise(start, run);
+        if rose {
+            self.newest = self.newest.max(number);
+            // A part that comes late may be the last that was missing.
+            self.judge(false);
         }
-        let counts = self.counts.iter().map(|(&index, &count)| (index, count));
-        let Ok(whole) = HostHistogram::from_parts(totals, counts) else { return false };
-        // A histogram takes 32 KB here; one without samples takes none.
-        self.whole = (totals.count > 0).then(|| Box::new(whole));
-        true
+        if read.is_err() { Err(Fault::Malformed) } else { fault.map_or(Ok(()), Err) }
     }
 
-    /// Some frame told of so many samples.
-    pub fn expect(&mut self, samples: u64) {
-        self.expected = self.expected.max(samples);
+    /// Takes what the histogram keeps beside its buckets from the frame of this number, which makes a whole snapshot if
+    /// nothing of it is missing. `unbroken` tells whether every frame of the boot has come, in order.
+    ///
+    /// The cost is that of the counts that rose since the last whole snapshot.
+    pub(super) fn commit(&mut self, number: u64, totals: &Totals, unbroken: bool) -> Result<(), Fault> {
+        if !(MIN_SCALE..=MAX_SCALE).contains(&totals.scale) {
+            return Err(Fault::Malformed);
+        }
+        match &self.told {
+            Some((at, told)) if number <= *at => {
+                // Late, or again.
+                let agrees = if number == *at { totals == told } else { may_become(totals, told) };
+                return if agrees { Ok(()) } else { Err(Fault::Falls) };
+            }
+            Some((_, told)) if !may_become(told, totals) => return Err(Fault::Falls),
+            _ => {}
+        }
+        self.told = Some((number, *totals));
+        self.lower_scale(totals.scale);
+        self.judge(unbroken);
+        Ok(())
     }
 
-    /// The last whole snapshot.
-    pub fn histogram(&self) -> Option<&HostHistogram> {
-        self.whole.as_deref()
+    /// The last whole snapshot, put together anew; `None` if there is none, or its numbers are those of no histogram.
+    pub fn histogram(&self) -> Option<Box<HostHistogram>> {
+        self.build().map(Box::new)
     }
 
     /// How many samples the last whole snapshot holds.
     pub fn observed(&self) -> u64 {
-        self.whole.as_ref().map_or(0, |histogram| histogram.count())
+        self.whole.as_ref().map_or(0, |totals| totals.count)
     }
 
     /// How many samples there are, as far as any frame told.
     pub fn expected(&self) -> u64 {
-        self.expected
+        self.told.as_ref().map_or(0, |(_, totals)| totals.count)
     }
 
-    /// Nothing more will come: only the last whole snapshot is kept.
-    pub(super) fn close(&mut self) {
-        self.counts = BTreeMap::new();
+    /// Whether the newest totals that came are those of the last whole snapshot.
+    pub(super) fn is_current(&self) -> bool {
+        self.told.as_ref().is_some_and(|(_, totals)| self.whole.as_ref() == Some(totals))
+    }
+
+    /// Whether the last whole snapshot is one that a histogram can have.
+    pub(super) fn is_sound(&self) -> bool {
+        self.observed() == 0 || self.build().is_some()
+    }
+
+    fn judge(&mut self, unbroken: bool) {
+        let Some((at, totals)) = &self.told else { return };
+        // Counts that rose later may hold more than these totals, and those of a finer scale are older.
+        if *at < self.newest || totals.scale != self.scale {
+            return;
+        }
+        let is_whole = if totals.saturation.buckets() || totals.saturation.count() {
+            // The sums need not agree any more: only the numbers of frames tell whether any is missing.
+            unbroken
+        } else {
+            self.counts.sum() + u128::from(totals.zero) == u128::from(totals.count)
+        };
+        if is_whole {
+            self.counts.commit();
+            self.whole = Some(*totals);
+        }
     }
 
     fn lower_scale(&mut self, scale: i8) {
-        if scale >= self.scale {
-            return;
+        if scale < self.scale {
+            self.counts.fold(u32::from(self.scale.abs_diff(scale)));
+            self.scale = scale;
         }
-        let shift = u32::from(self.scale.abs_diff(scale));
-        let mut lowered = BTreeMap::new();
-        for (index, count) in std::mem::take(&mut self.counts) {
-            let sum: &mut u64 = lowered.entry(index >> shift).or_default();
-            *sum = sum.saturating_add(count);
-        }
-        self.counts = lowered;
-        self.scale = scale;
+    }
+
+    fn build(&self) -> Option<HostHistogram> {
+        let totals = self.whole.as_ref().filter(|totals| totals.count > 0)?;
+        // The scale may have been lowered since; without buckets there is none.
+        let scale = if self.counts.whole().next().is_some() { self.scale } else { MAX_SCALE };
+        let histogram = HostHistogram::from_parts(&Totals { scale, ..*totals }, self.counts.whole()).ok()?;
+        sums_fit(&histogram).then_some(histogram)
     }
 }
+
+/// Whether a histogram with the first totals can have the second ones later.
+fn may_become(first: &Totals, later: &Totals) -> bool {
+    first.count <= later.count
+        && first.zero <= later.zero
+        && first.max <= later.max
+        && first.sum <= later.sum
+        && first.sum_of_squares <= later.sum_of_squares
+        && (first.scale >= later.scale || first.count == first.zero)
+}
+
+/// Whether values in these buckets can have these sums.
+fn sums_fit(histogram: &HostHistogram) -> bool {
+    let (min, max) = (histogram.min().unwrap_or(0), histogram.max().unwrap_or(0));
+    let (mut least, mut most, mut least_squares, mut most_squares) = (0_u128, 0_u128, 0_u128, 0_u128);
+    for bucket in histogram.buckets() {
+        let count = u128::from(bucket.count);
+        let (lower, upper) = (u128::from(bucket.lower.max(min)), u128::from(bucket.upper.min(max)));
+        least = least.saturating_add(count * lower);
+        most = most.saturating_add(count * upper);
+        least_squares = least_squares.saturating_add((lower * lower).saturating_mul(count));
+        most_squares = most_squares.saturating_add((upper * upper).saturating_mul(count));
+    }
+    let saturation = histogram.saturation();
+    // Of a full counter, what is missing there is in the sums.
+    let is_open = saturation.buckets() || saturation.count();
+    let (sum, squares) = (histogram.sum(), histogram.sum_of_squares());
+    least <= sum && (is_open || sum <= most) && least_squares <= squares && (is_open || squares <= most_squares)
+}
+
+#[cfg(test)]
+mod tests;

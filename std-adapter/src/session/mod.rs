@@ -1,284 +1,187 @@
 //! One device's line: bytes to boots, phases and histograms, with an account of what was lost.
 //!
 //! A [`Session`] is fed the bytes of one source in the order in which they came. It never fails: what cannot be used
-//! is counted, and what can be is kept. What it holds is bounded, whatever the line says.
+//! is counted, and what can be is kept. Every frame names its boot, and a number within it: what comes late, twice or
+//! never does no harm, and is no reset.
+//!
+//! # What is believed
+//!
+//! - The device's own names: metrics, phases and instances are called what it calls them, never what a table here says.
+//! - A histogram once its counts add up to its totals: see [`Mirror`].
+//! - A run once everything that it told of has come: [`Session::check_whole`].
+//! - Nothing that contradicts what was told before: see [`Problem`].
+//!
+//! # What it costs
+//!
+//! The memory is bounded whatever the line says: boots, phases and buckets beyond what a session keeps are refused, and a
+//! [`Problem`] says so. So is the work for each byte: a whole snapshot is taken over without a copy, and is only put
+//! together when it is [asked for](PhaseRecord::histogram). `examples/session_throughput.rs` prints what that comes to,
+//! for a device in order and for the worst that a hostile one can send.
 
-mod boot;
+mod limits;
+mod sequence;
+mod counts;
 mod mirror;
+mod problem;
+mod table;
+mod missing;
+mod phase;
+mod boot;
+mod boots;
+mod line;
+mod heard;
+mod twice;
 
-use phasemeter_core::phase::PhaseStats;
-use phasemeter_core::telemetry::{Answer, DecodeError, Envelope, Frame, Received, Receiver};
-use phasemeter_core::time::Nanos;
+#[cfg(test)]
+pub(crate) mod tests;
 
-pub use boot::{Boot, DeviceInfo, PhaseRecord};
+use phasemeter_core::telemetry::{Answer, Receiver};
+
+use heard::Heard;
+
+pub use boot::{Boot, DeviceInfo};
+pub use line::{LineErrors, Note};
 pub use mirror::{HostHistogram, Mirror};
+pub use missing::{Missing, PhaseLack};
+pub use phase::PhaseRecord;
+pub use problem::Problem;
+pub use sequence::Gap;
+pub(crate) use table::UNNAMED;
+pub(crate) use twice::seen_twice;
 
 /// Longer than any frame of this protocol version, so that a newer version's may be recognised.
 const RECEIVER_BYTES: usize = 1024;
-/// Of more gaps than these only the number of lost frames is kept.
-const MAX_GAPS: usize = 1_000;
-/// Of a device that resets more often, the boots in the middle are forgotten.
-const MAX_BOOTS: usize = 16;
-
-/// A stretch of frames that did not arrive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gap {
-    /// The boot, counted from 0, in which it happened.
-    pub boot: usize,
-    /// The sequence number of the first frame that is missing.
-    pub first_sequence: u32,
-    /// How many are missing.
-    pub frames: u32,
-    /// Device time of the frame after the gap, in nanoseconds since boot.
-    pub uptime_ns: u64,
-}
-
-/// What came over the line that was not a usable frame.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LineErrors {
-    /// Frames whose checksum did not match.
-    pub crc_errors: u64,
-    /// Segments that were no frames.
-    pub noise: u64,
-    /// Segments longer than any frame.
-    pub overlong: u64,
-    /// Whole frames whose content made no sense.
-    pub malformed: u64,
-    /// Frames of a newer protocol version.
-    pub newer_version: u64,
-    /// Frames of an unknown kind.
-    pub unknown_kind: u64,
-    /// Lines and pieces of text between frames.
-    pub text: u64,
-}
-
-/// Something worth telling the user as it happens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Note {
-    /// Text that the device printed.
-    Text(String),
-    /// Frames are missing.
-    Gap(Gap),
-    /// The device started anew in mid-run.
-    Reset,
-    /// A phase was reported: its state and counts, and the device's time when it said so.
-    Phase(PhaseStats, Nanos),
-    /// The first segment of its kind that could not be used; the others are counted.
-    Unusable(String),
-}
 
 /// One source of telemetry and what it told so far.
 #[derive(Debug, Default)]
 pub struct Session {
     receiver: Receiver<RECEIVER_BYTES>,
-    boots: Vec<Boot>,
-    gaps: Vec<Gap>,
-    lost_frames: u64,
-    errors: LineErrors,
-    frames: u64,
-    resets: u64,
+    heard: Heard,
+    /// The plan that was uploaded.
+    uploaded: Option<u64>,
 }
 
 impl Session {
-    /// A session that may attach at any moment of a run.
+    /// A session that may attach at any moment, with a device that runs what it likes.
     pub fn new() -> Self {
         Self::default()
     }
 
+    /// A session with a device to which the plan of this hash was uploaded: runs of other plans are incomplete.
+    pub fn expecting(plan_hash: u64) -> Self {
+        Self { uploaded: Some(plan_hash), ..Self::default() }
+    }
+
     /// Takes what was read from the line, and calls `note` with what is worth telling.
-    pub fn feed(&mut self, bytes: &[u8], mut note: impl FnMut(Note)) {
-        // The receiver lends its buffer to what it gives, so it steps out of the session meanwhile.
-        let mut receiver = std::mem::take(&mut self.receiver);
-        for &byte in bytes {
-            match receiver.push(byte) {
-                None => {}
-                Some(Received::Frame(envelope)) => self.take(envelope, &mut note),
-                Some(Received::Text(text)) => {
-                    self.errors.text += 1;
-                    note(Note::Text(String::from_utf8_lossy(text).into_owned()));
-                }
-                Some(Received::Broken(error)) => self.take_broken(error, &mut note),
-                Some(Received::Overlong(length)) => {
-                    first(&mut self.errors.overlong, &mut note, || format!("{length} bytes without a frame's end"));
-                }
-                Some(_) => self.errors.noise += 1,
-            }
+    pub fn feed(&mut self, mut bytes: &[u8], mut note: impl FnMut(Note)) {
+        while let Some(received) = self.receiver.take(&mut bytes) {
+            self.heard.receive(received, &mut note);
         }
-        self.receiver = receiver;
     }
 
-    /// The boots of the device, in order; one, unless it was reset.
+    /// The boots of the device, in the order in which they began; boots that only said hello are among them.
     pub fn boots(&self) -> &[Boot] {
-        &self.boots
+        self.heard.boots.as_slice()
     }
 
-    /// How often the device started anew in mid-run.
-    pub fn resets(&self) -> u64 {
-        self.resets
+    /// The last boot that has begun a run; if none has, the last one.
+    pub fn current_boot(&self) -> Option<&Boot> {
+        self.heard.boots.current()
     }
 
-    /// The stretches of frames that did not arrive: the first thousand.
-    pub fn gaps(&self) -> &[Gap] {
-        &self.gaps
-    }
-
-    /// How many frames did not arrive, since the first that did.
-    pub fn lost_frames(&self) -> u64 {
-        self.lost_frames
-    }
-
-    /// How many frames arrived.
-    pub fn frames(&self) -> u64 {
-        self.frames
-    }
-
-    /// What came that was not a usable frame.
-    pub fn errors(&self) -> &LineErrors {
-        &self.errors
-    }
-
-    /// Whether the device said that its run is over.
-    pub fn is_finished(&self) -> bool {
-        self.boots.last().is_some_and(|boot| boot.finished.is_some())
-    }
-
-    /// The last answer to a command.
-    pub fn last_answer(&self) -> Option<&Answer> {
-        self.boots.last()?.answer.as_ref()
-    }
-
-    /// Whether the device was reset, and says that it has no plan to run.
-    pub fn is_waiting_after_reset(&self) -> bool {
-        let last = self.boots.last().and_then(|boot| boot.info.as_ref());
-        self.resets > 0 && last.is_some_and(|info| info.phases == 0)
+    /// The phase of the current boot that is furthest on.
+    pub fn current_phase(&self) -> Option<&PhaseRecord> {
+        self.current_boot()?.phases().next_back()
     }
 
     /// Who the device is, once it told.
     pub fn info(&self) -> Option<&DeviceInfo> {
-        self.boots.iter().rev().find_map(|boot| boot.info.as_ref())
+        let current = self.current_boot().and_then(Boot::info);
+        current.or_else(|| self.boots().iter().rev().find_map(Boot::info))
     }
 
-    /// Whether every phase of the run was seen to its end, with all samples or not.
-    pub fn saw_every_end(&self) -> bool {
-        self.resets < MAX_BOOTS as u64 && !self.boots.is_empty() && self.boots.iter().all(Boot::saw_every_end)
+    /// How often the device was started anew in mid-run: runs that did not finish, and were followed by another one.
+    pub fn resets(&self) -> u64 {
+        self.heard.boots.resets()
     }
 
-    /// The phase that was told of last, with its record.
-    pub fn current_phase(&self) -> Option<&PhaseRecord> {
-        self.boots.last()?.phases.values().next_back()
+    /// How many frames did not arrive, since the first of each boot that did. A frame that comes late is not lost: the
+    /// number may fall.
+    pub fn lost_frames(&self) -> u64 {
+        self.heard.boots.lost_frames()
     }
 
-    /// Whether the whole run was received.
+    /// How many frames arrived.
+    pub fn frames(&self) -> u64 {
+        self.heard.frames
+    }
+
+    /// What came that was not a usable frame.
+    pub fn errors(&self) -> &LineErrors {
+        &self.heard.errors
+    }
+
+    /// What the device said that is not believed or not kept: the first of each kind.
+    pub fn problems(&self) -> &[Problem] {
+        &self.heard.problems
+    }
+
+    /// The last answer to a command.
+    pub fn last_answer(&self) -> Option<&Answer> {
+        self.heard.answer.as_ref()
+    }
+
+    /// Whether the device said that its run is over.
+    pub fn is_finished(&self) -> bool {
+        self.current_boot().is_some_and(|boot| boot.finished().is_some())
+    }
+
+    /// Whether the device measures itself and need not finish.
+    pub fn is_endless(&self) -> bool {
+        self.current_boot().is_some_and(Boot::is_monitor)
+    }
+
+    /// Whether the device was reset in mid-run, and says that it runs nothing.
+    pub fn is_waiting_after_reset(&self) -> bool {
+        let is_unfinished = |boot: &Boot| boot.has_begun() && boot.finished().is_none();
+        let is_idle = |boot: &Boot| !boot.has_begun() && boot.info().is_some();
+        self.current_boot().is_some_and(is_unfinished) && self.boots().last().is_some_and(is_idle)
+    }
+
+    /// Whether everything that the device told of has come: every run, to its end, with every phase, sample and failure.
+    /// A monitor need not come to an end: its last phase is judged as of its last snapshot.
     ///
     /// # Errors
-    /// What is missing, in words.
-    pub fn check_whole(&self) -> Result<(), String> {
-        match self.boots.as_slice() {
-            [] if self.errors.newer_version > 0 => {
-                Err("all its frames are of a newer protocol version: use a newer phasemeter".into())
-            }
-            [] => Err("no frame was received: is it the right source, at the right baud rate?".into()),
-            [boot] => boot.check_whole(),
-            _ => Err(format!("it was reset in mid-run, {} in all", times(self.resets))),
+    /// What is missing.
+    pub fn check_whole(&self) -> Result<(), Missing> {
+        let Heard { boots, errors, problems, .. } = &self.heard;
+        let runs = boots.runs();
+        if runs.clone().next().is_none() {
+            let nothing = boots.as_slice().is_empty();
+            return Err(match nothing {
+                true if errors.newer_version > 0 => Missing::Readable,
+                true => Missing::Frames,
+                false => Missing::Run,
+            });
         }
-    }
-
-    fn take(&mut self, envelope: Envelope<'_>, note: &mut impl FnMut(Note)) {
-        self.frames += 1;
-        let uptime = envelope.uptime.get();
-        let boot_id = match &envelope.frame {
-            Frame::Hello(hello) => Some(hello.boot_id),
-            _ => None,
-        };
-        if self.is_new_boot(boot_id, envelope.sequence, uptime) {
-            if !self.boots.is_empty() {
-                note(Note::Reset);
-            }
-            if let Some(ended) = self.boots.last_mut() {
-                self.resets += 1;
-                ended.close();
-            }
-            if self.boots.len() == MAX_BOOTS {
-                self.boots.pop();
-            }
-            self.boots.push(Boot { next_sequence: envelope.sequence, ..Boot::default() });
+        let infos = || runs.clone().filter_map(Boot::info);
+        if let Some(uploaded) = self.uploaded
+            && let Some(other) = infos().find(|info| info.plan_hash != uploaded)
+        {
+            return Err(Missing::Plan { uploaded, told: other.plan_hash });
         }
-        self.account(envelope.sequence, Some(uptime), note);
-        let Some(boot) = self.boots.last_mut() else { return };
-        let reported = match &envelope.frame {
-            Frame::Phase(report) => Some(report.stats),
-            _ => None,
-        };
-        if boot.take(envelope.frame) {
-            if let Some(stats) = reported {
-                note(Note::Phase(stats, envelope.uptime));
-            }
-        } else {
-            first(&mut self.errors.malformed, note, || "a frame whose content makes no sense".into());
+        if infos().any(|info| infos().next().is_some_and(|first| first.device_id != info.device_id)) {
+            return Err(Missing::Problem(Problem::SeveralDevices));
         }
-    }
-
-    /// Notes which frames are missing before this one. One that comes late, or twice, closes no gap.
-    fn account(&mut self, sequence: u32, uptime: Option<u64>, note: &mut impl FnMut(Note)) {
-        let boot_index = self.boots.len().saturating_sub(1);
-        let Some(boot) = self.boots.last_mut() else { return };
-        let frames = sequence.wrapping_sub(boot.next_sequence);
-        if frames > u32::MAX / 2 {
-            return;
+        if problems.contains(&Problem::TooManyBoots) {
+            return Err(Missing::Problem(Problem::TooManyBoots));
         }
-        let uptime_ns = uptime.unwrap_or(boot.last_uptime);
-        if frames > 0 {
-            let gap = Gap { boot: boot_index, first_sequence: boot.next_sequence, frames, uptime_ns };
-            self.lost_frames = self.lost_frames.saturating_add(u64::from(frames));
-            if self.gaps.len() < MAX_GAPS {
-                self.gaps.push(gap);
-            }
-            note(Note::Gap(gap));
+        match self.resets() {
+            0 if self.is_waiting_after_reset() => return Err(Missing::Abandoned),
+            0 => {}
+            resets => return Err(Missing::Reset(resets)),
         }
-        boot.next_sequence = sequence.wrapping_add(1);
-        boot.last_uptime = uptime_ns;
+        runs.clone().try_for_each(Boot::check_whole)?;
+        problems.first().map_or(Ok(()), |problem| Err(Missing::Problem(*problem)))
     }
-
-    /// A frame belongs to a new boot if it says so, or if both its number and its time are behind the last one's.
-    fn is_new_boot(&self, boot_id: Option<u64>, sequence: u32, uptime: u64) -> bool {
-        let Some(boot) = self.boots.last() else { return true };
-        let behind = sequence.wrapping_sub(boot.next_sequence) > u32::MAX / 2;
-        let other_id = boot_id.is_some() && boot.id.is_some() && boot_id != boot.id;
-        other_id || (behind && uptime < boot.last_uptime)
-    }
-
-    fn take_broken(&mut self, error: DecodeError, note: &mut impl FnMut(Note)) {
-        if let DecodeError::NewerVersion { sequence, .. } | DecodeError::UnknownKind { sequence, .. } = error {
-            // The frame arrived; it is only not understood.
-            self.account(sequence, None, note);
-        }
-        let count = match error {
-            DecodeError::Checksum => &mut self.errors.crc_errors,
-            DecodeError::NewerVersion { .. } => &mut self.errors.newer_version,
-            DecodeError::UnknownKind { .. } => &mut self.errors.unknown_kind,
-            DecodeError::Malformed => &mut self.errors.malformed,
-            _ => &mut self.errors.noise,
-        };
-        first(count, note, || error.to_string());
-    }
-}
-
-fn times(count: u64) -> String {
-    if count == 1 { "once".to_owned() } else { format!("{count} times") }
-}
-
-/// What a device or a user wrote, with nothing in it that controls a terminal or turns the order of characters.
-pub fn printable(text: &str) -> String {
-    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let is_harmful = |c: char| turns(c) || (c.is_control() && c != '\t');
-    text.chars().map(|c| if is_harmful(c) { '\u{fffd}' } else { c }).collect()
-}
-
-/// Counts, and tells of the first.
-fn first(count: &mut u64, note: &mut impl FnMut(Note), say: impl FnOnce() -> String) {
-    if *count == 0 {
-        note(Note::Unusable(say()));
-    }
-    *count += 1;
 }

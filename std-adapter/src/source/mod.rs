@@ -6,7 +6,7 @@
 //!
 //! | written | read from |
 //! |---|---|
-//! | `/dev/ttyACM0`, `COM3` | a serial port, 8N1, raw (a character device is a serial port) |
+//! | `/dev/ttyACM0`, `COM3` | a serial port, 8N1, raw (a character device is a serial port); needs the feature `serial` |
 //! | `telemetry.bin` | a file or a FIFO |
 //! | `-` | standard input |
 //! | `tcp:HOST:PORT` | a TCP server |
@@ -14,16 +14,17 @@
 //! | `unix:PATH` | a Unix stream socket's server |
 
 mod net;
-mod output;
+#[cfg(feature = "serial")]
+mod serial;
 #[cfg(any(not(unix), test))]
 mod portable;
-mod reader;
-mod serial;
-mod spec;
-#[cfg(test)]
-mod tests;
 #[cfg(unix)]
 pub mod unix;
+mod spec;
+mod output;
+mod reader;
+#[cfg(test)]
+mod tests;
 
 pub use output::open_output;
 pub use reader::{Event, EventKind, spawn_reader};

@@ -39,9 +39,15 @@ fn open_path(path: &Path, baud: u32) -> io::Result<Box<dyn Write + Send>> {
 }
 
 #[cfg(not(unix))]
+#[cfg_attr(not(feature = "serial"), expect(unused_variables, reason = "only a serial port has a baud rate"))]
 fn open_path(path: &Path, baud: u32) -> io::Result<Box<dyn Write + Send>> {
+    #[cfg(feature = "serial")]
     if super::spec::is_com_port(path) {
         return Ok(Box::new(super::serial::open_port(path, baud)?));
+    }
+    #[cfg(not(feature = "serial"))]
+    if super::spec::is_com_port(path) {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, super::SourceError::NoSerial(path.into())));
     }
     Ok(Box::new(File::create(path)?))
 }

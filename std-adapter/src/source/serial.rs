@@ -163,4 +163,95 @@ mod tests {
         line.hung_up("twice");
         assert_eq!(line.deadline, deadline);
     }
+
+    /// A pty is a serial port without hardware.
+    #[cfg(unix)]
+    mod on_a_pty {
+        use std::os::unix::fs::symlink;
+
+        use super::*;
+        use crate::source::tests::{LIMIT, assert_idle, every_byte, read_to_end, read_until};
+        use crate::source::unix::Pty;
+        use crate::source::{DEFAULT_BAUD, SourceSpec};
+
+        fn spec(path: &Path) -> SourceSpec {
+            SourceSpec::parse(path.to_str().unwrap(), DEFAULT_BAUD).unwrap()
+        }
+
+        /// Reads a line until it fails.
+        fn failure(line: &mut dyn Line) -> io::Error {
+            let deadline = Instant::now() + LIMIT;
+            loop {
+                assert!(Instant::now() < deadline, "the line does not fail");
+                match line.read(&mut [0; 100]) {
+                    Ok(LineRead::Ended) => panic!("ended"),
+                    Ok(_) => {}
+                    Err(e) => return e,
+                }
+            }
+        }
+
+        #[test]
+        fn a_pty_carries_every_byte_unchanged_to_a_serial_port() {
+            let mut pty = Pty::open().unwrap();
+            let mut line = spec(pty.slave_path()).open().unwrap();
+            assert_idle(&mut *line);
+            pty.write_all(&every_byte()).unwrap();
+            assert_eq!(read_until(&mut *line, 512), (every_byte(), false));
+            assert_idle(&mut *line);
+        }
+
+        #[test]
+        fn a_serial_port_on_a_pty_ends_when_its_program_does() {
+            let pty = Pty::open().unwrap();
+            let mut line = spec(pty.slave_path()).open().unwrap();
+            drop(pty);
+            assert_eq!(read_to_end(&mut *line), b"");
+        }
+
+        #[test]
+        fn a_vanished_port_is_waited_for() {
+            let dir = tempfile::tempdir().unwrap();
+            let alias = dir.path().join("ttyBoard");
+            let mut pty = Pty::open().unwrap();
+            symlink(pty.slave_path(), &alias).unwrap();
+            let mut line = spec(&alias).with_reconnect(LIMIT).open().unwrap();
+            pty.write_all(b"before").unwrap();
+            assert_eq!(read_until(&mut *line, 6).0, b"before");
+
+            // First the name, then the port: another pty may get the old number at once.
+            std::fs::remove_file(&alias).unwrap();
+            drop(pty);
+            assert_idle(&mut *line);
+            let mut other = Pty::open().unwrap();
+            symlink(other.slave_path(), &alias).unwrap();
+            other.write_all(b"after").unwrap();
+            assert_eq!(read_until(&mut *line, 5).0, b"after");
+        }
+
+        #[test]
+        fn a_port_that_stays_away_fails_by_name() {
+            let dir = tempfile::tempdir().unwrap();
+            let alias = dir.path().join("ttyBoard");
+            let pty = Pty::open().unwrap();
+            symlink(pty.slave_path(), &alias).unwrap();
+            let mut line = spec(&alias).with_reconnect(Duration::from_millis(150)).open().unwrap();
+            std::fs::remove_file(&alias).unwrap();
+            drop(pty);
+            let error = failure(&mut *line);
+            assert_eq!(error.kind(), io::ErrorKind::NotConnected);
+            assert!(error.to_string().contains("the port vanished and did not come back within 150ms"), "{error}");
+        }
+
+        #[test]
+        fn what_cannot_be_a_serial_port_is_refused() {
+            let error = spec(Path::new("/dev/null")).open().unwrap_err().to_string();
+            assert!(
+                error.starts_with("serial:/dev/null@115200: ") && error.contains("is it a serial port?"),
+                "{error}"
+            );
+            let error = SourceSpec::parse("/dev/null", 0).unwrap_err().to_string();
+            assert!(error.contains("baud"), "{error}");
+        }
+    }
 }

@@ -3,6 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+#[cfg(feature = "serial")]
 use super::serial::SerialLine;
 use super::{Line, net};
 
@@ -66,13 +67,16 @@ pub enum SourceError {
     /// The operating system has no such kind of source.
     #[error("{0}: Unix sockets are not available on this system: use tcp:HOST:PORT")]
     Unsupported(String),
+    /// The program was built without the feature `serial`.
+    #[error("{}: this program has no serial ports: build it with phasemeter's feature `serial`", .0.display())]
+    NoSerial(PathBuf),
     /// Opening failed.
-    #[error("{identity}: {source}")]
+    #[error("{identity}: {cause}")]
     Open {
         /// The source, as [`SourceSpec::identity`] names it.
         identity: String,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 
@@ -105,9 +109,9 @@ impl SourceSpec {
         let kind = if cfg!(windows) && is_com_port(path) {
             Kind::Tty
         } else {
-            kind_of(&fs::metadata(path).map_err(|source| match source.kind() {
+            kind_of(&fs::metadata(path).map_err(|cause| match cause.kind() {
                 io::ErrorKind::NotFound => SourceError::Missing(path.into()),
-                _ => SourceError::Open { identity: path.display().to_string(), source },
+                _ => SourceError::Open { identity: path.display().to_string(), cause },
             })?)
         };
         match kind {
@@ -143,11 +147,14 @@ impl SourceSpec {
     ///
     /// # Errors
     ///
-    /// [`SourceError::Open`] if the system refuses, or [`SourceError::Unsupported`].
+    /// [`SourceError::Open`] if the system refuses, [`SourceError::Unsupported`] or [`SourceError::NoSerial`].
     pub fn open(self) -> Result<Box<dyn Line>, SourceError> {
         let identity = self.identity();
         let opened: io::Result<Box<dyn Line>> = match self {
+            #[cfg(feature = "serial")]
             Self::Serial { path, baud, reconnect } => SerialLine::open(path, baud, reconnect).map(boxed),
+            #[cfg(not(feature = "serial"))]
+            Self::Serial { path, .. } => return Err(SourceError::NoSerial(path)),
             Self::Tcp(address) => net::connect(&address).map(boxed),
             Self::TcpListen(address) => net::ListenLine::bind(&address).map(boxed),
             #[cfg(unix)]
@@ -163,7 +170,7 @@ impl SourceSpec {
             #[cfg(not(unix))]
             Self::Unix(_) => return Err(SourceError::Unsupported(identity)),
         };
-        opened.map_err(|source| SourceError::Open { identity, source })
+        opened.map_err(|cause| SourceError::Open { identity, cause })
     }
 }
 
@@ -267,6 +274,14 @@ mod tests {
         assert_eq!(SourceSpec::parse(file.to_str().unwrap(), 9600).unwrap(), SourceSpec::File(file));
         assert!(message(dir.path().to_str().unwrap()).contains("is a directory"));
         assert!(message(dir.path().join("none").to_str().unwrap()).contains("no such file or device"));
+    }
+
+    #[cfg(not(feature = "serial"))]
+    #[test]
+    fn without_serial_ports_the_feature_is_named() {
+        let spec = SourceSpec::Serial { path: "COM3".into(), baud: 9600, reconnect: Duration::ZERO };
+        let error = spec.open().unwrap_err().to_string();
+        assert!(error.starts_with("COM3: ") && error.contains("feature `serial`"), "{error}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Latencies in nanoseconds: seven distributions, the same in every run.
+//! Latencies in nanoseconds: seven distributions and two trends, the same in every run.
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -25,6 +25,19 @@ pub struct Set {
 pub fn log_normal(count: usize) -> Vec<u64> {
     let distribution = LogNormal::new((20.0 * MILLI).ln(), 1.0).expect("the parameters are valid");
     draw(count, |random| distribution.sample(random))
+}
+
+/// What an overloaded open loop waits for its responses: from 1 ms on, each time 10 µs longer, so that each latency is a
+/// new maximum.
+pub fn rising(count: usize) -> Vec<u64> {
+    (1_000_000..MAX_NANOS).step_by(10_000).take(count).collect()
+}
+
+/// [`rising`] backwards: each latency is a new minimum.
+pub fn falling(count: usize) -> Vec<u64> {
+    let mut nanos = rising(count);
+    nanos.reverse();
+    nanos
 }
 
 /// All distributions, `count` latencies each.

@@ -5,6 +5,7 @@ use std::hint::black_box;
 
 use phasemeter_core::histogram::{LatencyHistogram, bucket_bounds};
 
+use crate::data;
 use crate::ours::{OUR_PERCENTILES, Ours};
 use crate::sketch::{Sketch, Visitor, each};
 use crate::timing::{record_call, record_calls, record_loop};
@@ -75,12 +76,17 @@ impl Visitor for Recorder<'_> {
 pub fn ours(nanos: &[u64]) -> Sections {
     type Subject = Ours<1024>;
     const NAME: &str = <Subject as Sketch>::NAME;
-    let (warm, measured) = nanos.split_at(WARM);
     let mut sections = Sections::default();
-
-    let mut histogram = Subject::new();
-    record_loop(&mut histogram, warm);
-    sections.measure(NAME, "record", measured.len(), || record_calls(&mut histogram, measured));
+    let mut record = |what, nanos: &[u64]| {
+        let (warm, measured) = nanos.split_at(WARM);
+        let mut histogram = Subject::new();
+        record_loop(&mut histogram, warm);
+        sections.measure(NAME, what, measured.len(), || record_calls(&mut histogram, measured));
+        histogram
+    };
+    record("record, each a new maximum", &data::rising(NEEDED));
+    record("record, each a new minimum", &data::falling(NEEDED));
+    let mut histogram = record("record", nanos);
 
     let mut worst = widest();
     let scale = worst.scale();

@@ -4,6 +4,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use crate::data;
 use crate::sketch::{Sketch, Visitor, each};
 
 /// Values recorded before the clock starts: the resolution settles and the memory is mapped.
@@ -12,7 +13,7 @@ const QUANTILES: u32 = 100;
 const MERGES: u32 = 200;
 
 /// Nanoseconds, one entry for each round.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Times {
     /// [`Sketch::NAME`].
     pub name: &'static str,
@@ -20,15 +21,20 @@ pub struct Times {
     pub record_loop: Vec<f64>,
     /// For one value through a call.
     pub record_call: Vec<f64>,
+    /// For one value in a loop, when each is a new maximum.
+    pub record_rising: Vec<f64>,
+    /// For one value in a loop, when each is a new minimum.
+    pub record_falling: Vec<f64>,
     /// For all percentiles.
     pub quantiles: Vec<f64>,
     /// For a merge of two sketches of the same distribution.
     pub merge: Vec<f64>,
 }
 
-/// Times all sketches on these latencies.
+/// Times all sketches on these latencies, and on as many that rise and fall.
 pub fn time(nanos: &[u64], rounds: usize) -> Vec<Times> {
-    let mut timer = Timer { nanos, times: Vec::new(), turn: 0 };
+    let (rising, falling) = (data::rising(nanos.len()), data::falling(nanos.len()));
+    let mut timer = Timer { nanos, rising, falling, times: Vec::new(), turn: 0 };
     for _ in 0..rounds {
         timer.turn = 0;
         each(&mut timer);
@@ -72,6 +78,8 @@ pub fn record_call<S: Sketch>(sketch: &mut S, nanos: u64) {
 
 struct Timer<'a> {
     nanos: &'a [u64],
+    rising: Vec<u64>,
+    falling: Vec<u64>,
     times: Vec<Times>,
     turn: usize,
 }
@@ -81,8 +89,7 @@ impl Visitor for Timer<'_> {
         let turn = self.turn;
         self.turn += 1;
         if turn == self.times.len() {
-            let [record_loop, record_call, quantiles, merge] = [const { Vec::new() }; 4];
-            self.times.push(Times { name: S::NAME, record_loop, record_call, quantiles, merge });
+            self.times.push(Times { name: S::NAME, ..Times::default() });
         }
         let times = &mut self.times[turn];
         let count = u32::try_from(self.nanos.len()).unwrap_or(u32::MAX);
@@ -95,6 +102,9 @@ impl Visitor for Timer<'_> {
         let mut other = S::new();
         record_calls(&mut other, warm);
         times.record_call.push(nanos_each(count, || record_calls(&mut other, self.nanos)));
+
+        times.record_rising.push(trend::<S>(&self.rising));
+        times.record_falling.push(trend::<S>(&self.falling));
 
         sketch.settle();
         other.settle();
@@ -111,6 +121,14 @@ impl Visitor for Timer<'_> {
             }));
         }
     }
+}
+
+/// Nanoseconds for each value after those that bring the memory in.
+fn trend<S: Sketch>(nanos: &[u64]) -> f64 {
+    let (warm, nanos) = nanos.split_at(WARM.min(nanos.len()));
+    let mut sketch = S::new();
+    record_loop(&mut sketch, warm);
+    nanos_each(u32::try_from(nanos.len()).unwrap_or(u32::MAX), || record_loop(&mut sketch, nanos))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "the time is far below 2^53 ns")]

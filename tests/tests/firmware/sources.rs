@@ -7,7 +7,7 @@ use phasemeter::mock::{MockConfig, MockServer};
 use phasemeter::remote::Remote;
 use phasemeter::source::SourceSpec;
 use phasemeter_core::plan::{Arrival, PhaseKind, PhasePlan, RunPlan, Stop, Workload};
-use phasemeter_core::time::Nanos;
+use phasemeter_core::time::Duration as Span;
 use phasemeter_tests::{LIMIT, Monitor, Running, assert_no_frame_dropped, image, qemu};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -115,7 +115,7 @@ fn a_target_that_is_too_long_is_refused_by_reason() {
     let mut plan = RunPlan::<1>::new(0);
     let arrival = Arrival::ClosedLoop { concurrency: 1 };
     let (workload, stop) = (Workload::get("/").unwrap(), Stop::requests(1));
-    plan.push(PhasePlan { kind: PhaseKind::Profiling, workload, arrival, stop, grace: Nanos::from_secs(1) }).unwrap();
+    plan.push(PhasePlan { kind: PhaseKind::Profiling, workload, arrival, stop, grace: Span::from_secs(1) }).unwrap();
     let refusal = remote.upload(&"9".repeat(65), &plan, || false, |_| ()).unwrap_err().to_string();
     assert_eq!(refusal, "the device refuses: a target may have 64 bytes");
     remote.upload(&"9".repeat(64), &plan, || false, |_| ()).unwrap();

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the histogram, or post-processing, beside its peers, as tables for the README.
+//! `cargo xtask bench`: the histogram, or post-processing, beside its peers, and the receiver, as tables for the README.
 
 pub(crate) mod process;
 mod table;
@@ -24,14 +24,16 @@ pub(crate) fn run(quick: bool) -> Result<()> {
     let bench = build(true)?;
     let mut numbers = Numbers::default();
     let mode = if quick { "measure-quick" } else { "measure" };
-    numbers.read(&output(program(&bench).arg(mode))?)?;
+    for mode in [mode, "decode"] {
+        numbers.read(&output(program(&bench).arg(mode))?)?;
+    }
     for section in callgrind(&bench, "instructions-peers")? {
         numbers.put(&section.subject, &format!("{} instructions", section.what), section.instructions);
     }
     if !quick {
         run_command(cargo_on("bench", true).args(["--bench", "peers"]))?;
     }
-    println!("\n{}\n{}\n{}", numbers.peers(), numbers.targets(), numbers.capacities());
+    println!("\n{}\n{}\n{}\n{}", numbers.peers(), numbers.targets(), numbers.capacities(), numbers.decode());
     Ok(())
 }
 

@@ -8,12 +8,15 @@ mod toolchain;
 
 mod generated;
 mod table;
+mod features;
 
 mod baseline;
 mod probe;
+mod emulator;
 mod firmware;
 mod size;
 mod insns;
+mod interrupts;
 mod bench;
 
 mod test;
@@ -47,6 +50,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Check that each feature of `phasemeter` builds alone, and what the library needs without any
+    Features,
     /// Measure the flash that the core takes on Cortex-M0 and M4, and show that no panic is reachable in it
     Size {
         /// Write the baseline instead of comparing with it
@@ -68,6 +73,8 @@ enum Task {
     /// Build, run and test the example firmware
     #[command(subcommand)]
     Firmware(firmware::Firmware),
+    /// Run a monitor beside an interrupt in QEMU, and check that every value arrives
+    Interrupts,
     /// Count executed instructions and used stack
     Insns {
         /// Write the baselines instead of comparing with them
@@ -81,10 +88,12 @@ fn main() -> ExitCode {
         Task::Firmware(firmware) => return firmware.run().unwrap_or_else(|error| fail(&error)),
         Task::Test => test::run(),
         Task::Table { check } => table(check),
+        Task::Features => features::check(),
         Task::Size { prove: true, .. } => size::prove(),
         Task::Size { update, .. } => size::run(update),
         Task::Bench { quick, process: true } => bench::process::run(quick),
         Task::Bench { quick, .. } => bench::run(quick),
+        Task::Interrupts => interrupts::run(),
         Task::Insns { update } => insns::run(update),
     };
     result.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)

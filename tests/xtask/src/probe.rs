@@ -27,23 +27,36 @@ impl Profile {
     }
 }
 
-/// Builds the named images and gives the directory in which they are.
+/// Builds the named images with these features, and gives the directory in which they are.
 ///
 /// # Errors
 /// When one does not compile or link; it does not link when a panic is reachable in it.
-pub(crate) fn build(toolchain: Toolchain, target: &str, profile: Profile, images: &[&str]) -> Result<PathBuf> {
-    run(&mut command(toolchain, target, profile, images)).context(
+pub(crate) fn build(
+    toolchain: Toolchain,
+    target: &str,
+    profile: Profile,
+    images: &[&str],
+    features: &[&str],
+) -> Result<PathBuf> {
+    run(&mut command(toolchain, target, profile, images, features)).context(
         "an image was not built; if `a_panic_is_reachable` is undefined, then some call of phasemeter-core can panic",
     )?;
     Ok(directory().join(target).join(profile.name()))
 }
 
 /// The command that builds the named images.
-pub(crate) fn command(toolchain: Toolchain, target: &str, profile: Profile, images: &[&str]) -> Command {
+pub(crate) fn command(
+    toolchain: Toolchain,
+    target: &str,
+    profile: Profile,
+    images: &[&str],
+    features: &[&str],
+) -> Command {
     let mut command = toolchain.cargo("build", target);
     command.args(["--manifest-path", "tests/probe/Cargo.toml", "--locked", "--profile", profile.name()]);
     command.arg("--target-dir").arg(directory());
     command.args(images.iter().flat_map(|image| ["--bin", image]));
+    command.args(features.iter().flat_map(|feature| ["--features", feature]));
     command
 }
 

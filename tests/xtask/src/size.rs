@@ -28,8 +28,9 @@ const IMAGES: [(&str, &str); 5] = [
     ("size_run", "+ runner and reporter"),
 ];
 
-/// What a firmware links: of all that is above, neither percentiles nor merging.
-const FIRMWARE: &str = "size_firmware";
+/// What a firmware links: of all that is above, neither percentiles nor merging. Their memory is static.
+const FIRMWARE: [(&str, &str); 2] =
+    [("size_monitor", "monitor, three metrics"), ("size_firmware", "what a firmware links")];
 
 const BASELINE: Baseline =
     Baseline { path: "tests/size/flash.txt", command: "cargo xtask size", band: 2, band_between_compilers: 10 };
@@ -39,22 +40,23 @@ const BASELINE: Baseline =
 /// # Errors
 /// When an image cannot be built, which is so when a panic is reachable in it, or when one has grown.
 pub(crate) fn run(update: bool) -> Result<()> {
-    let images: Vec<&str> = [EVERYTHING, EMPTY, FIRMWARE].into_iter().chain(IMAGES.map(|(image, _)| image)).collect();
+    let measured = IMAGES.into_iter().chain(FIRMWARE);
+    let images: Vec<&str> = [EVERYTHING, EMPTY].into_iter().chain(measured.clone().map(|(image, _)| image)).collect();
     let mut numbers = Vec::new();
     let mut compiler = String::new();
     let mut firmware = PathBuf::new();
     for target in TARGETS {
         let toolchain = Toolchain::for_target(target)?;
         compiler = toolchain.compiler()?;
-        let directory = probe::build(toolchain, target, Profile::Release, &images)?;
+        let directory = probe::build(toolchain, target, Profile::Release, &images, &[])?;
         let empty = Image::read(&directory.join(EMPTY))?;
-        for (image, row) in IMAGES.into_iter().chain([(FIRMWARE, "what a firmware links")]) {
+        for (image, row) in measured.clone() {
             let image = Image::read(&directory.join(image))?;
             ensure!(image.data == empty.data, "with {row}, {} bytes of variables do not begin as zero", image.data);
             let value = image.flash.checked_sub(empty.flash).context("an image is smaller than the empty one")?;
             numbers.push(Number { column: target.to_owned(), row: row.to_owned(), value });
         }
-        firmware = directory.join(FIRMWARE);
+        firmware = directory.join(FIRMWARE[1].0);
     }
     println!("No panic is reachable: the images link without a panic handler.\n");
     println!("{}", table("flash, bytes", &numbers));
@@ -70,8 +72,7 @@ pub(crate) fn run(update: bool) -> Result<()> {
 pub(crate) fn prove() -> Result<()> {
     for target in TARGETS {
         let toolchain = Toolchain::for_target(target)?;
-        let mut command = probe::command(toolchain, target, Profile::Release, &[EVERYTHING]);
-        match output(command.args(["--features", "reachable-panic"])) {
+        match output(&mut probe::command(toolchain, target, Profile::Release, &[EVERYTHING], &["reachable-panic"])) {
             Ok(_) => bail!("an image in which `unwrap` may panic was linked for {target}: the check finds nothing"),
             Err(error) if format!("{error:#}").contains("undefined symbol: a_panic_is_reachable") => {
                 println!("{target}: an image with one `unwrap` does not link, as it should be");

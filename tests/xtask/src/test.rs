@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::command::{self, cargo, run as run_command};
 use crate::toolchain::{self, Toolchain};
-use crate::{firmware, insns, size};
+use crate::{features, firmware, insns, interrupts, size};
 
 /// What `phasemeter-core` must build for: a core without compare-and-swap, one with an FPU, and RISC-V.
 const BARE_METAL: [&str; 3] = ["thumbv6m-none-eabi", "thumbv7em-none-eabihf", "riscv32imac-unknown-none-elf"];
@@ -29,6 +29,7 @@ pub(crate) fn run() -> Result<()> {
         toolchain::ensure_component("clippy", "clippy")?;
         run_cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
     })?;
+    steps.run("features", features::check)?;
     // The end-to-end tests run the command that lies beside them in the target directory.
     steps.run("phasemeter command", || run_cargo(&["build", "-p", "phasemeter"]))?;
     steps.run("tests", || run_cargo(&["test", "--workspace"]))?;
@@ -50,6 +51,7 @@ pub(crate) fn run() -> Result<()> {
         size::prove()
     })?;
     steps.run("instructions", insns::run_quick)?;
+    steps.run("interrupts", interrupts::run)?;
     steps.run("firmware", firmware::test)?;
     steps.run("packages", package)?;
 

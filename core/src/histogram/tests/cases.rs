@@ -95,21 +95,45 @@ fn the_last_of_all_counts_is_not_passed_one_by_one() {
 #[test]
 fn whatever_is_no_news_takes_the_short_way() {
     let mut histogram = small(&[1_000_000_000, 1_020_000_000]);
-    assert_eq!(quick_range(&histogram), Some((1_000_000_000, 1_020_000_000)));
-    // A zero is the minimum, but any other value of the first bucket is no news.
     histogram.record(0);
-    assert_eq!(quick_range(&histogram), Some((bucket_bounds(8, -1).0, 1_020_000_000)));
+    assert_eq!(span(&histogram), Some((1_000_000_000, 1_020_000_000)));
+    // Beside zeros, the least other value is not in the bytes.
     let decoded = Small::decode(&bytes(&histogram)).unwrap();
-    assert_eq!(quick_range(&decoded), None);
-    let mut earlier = Small::new();
-    earlier.merge(&decoded);
-    assert_eq!(quick_range(&earlier), quick_range(&histogram));
-    let mut later = earlier.clone();
+    assert_eq!(span(&decoded), Some((bucket_bounds(8, -1).0, 1_020_000_000)));
+    let mut merged = Small::new();
+    merged.merge(&decoded);
+    assert_eq!(span(&merged), span(&decoded));
+    let mut later = merged.clone();
     later.record_n(1_010_000_000, 9);
-    let mut interval = later.since(&earlier).unwrap();
+    let mut interval = later.since(&merged).unwrap();
     let (lower, upper) = (interval.min().unwrap(), interval.max().unwrap());
-    interval.record(lower + 1);
-    assert_eq!(quick_range(&interval), Some((lower + 1, upper - 1)));
+    assert_eq!(span(&interval), Some((lower + 1, upper - 1)));
+    interval.record(upper + 1);
+    assert_eq!(span(&interval), Some((lower + 1, upper + 1)));
+    interval.record(lower);
+    assert_eq!(span(&interval), Some((lower, upper + 1)));
+    interval.reset();
+    assert_eq!(span(&interval), None);
+}
+
+#[test]
+fn zero_is_in_no_window() {
+    for shift in 0..=grid::MAX_SHIFT {
+        assert!(grid::index(0) >> shift > grid::index(u64::MAX) >> shift);
+    }
+}
+
+#[test]
+fn squares_are_full_without_a_carry_of_the_sum() {
+    // Three tenths of 2^65: the squares of three add up to more than 2^128.
+    let value = u64::MAX / 5 * 3;
+    let mut histogram = small(&[value; 2]);
+    assert!(!histogram.saturation().any());
+    histogram.record(value);
+    assert_eq!(histogram.sum_of_squares(), u128::MAX);
+    assert_eq!(histogram.saturation(), Saturation::SUM_OF_SQUARES);
+    assert_eq!((histogram.count(), histogram.sum()), (3, 3 * u128::from(value)));
+    assert_sound(&histogram);
 }
 
 #[test]

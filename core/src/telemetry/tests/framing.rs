@@ -1,5 +1,6 @@
 //! What a receiver makes of a line on which anything may happen.
 
+use super::super::decode::unstuff;
 use super::*;
 
 /// A [`Segment`] that owns its bytes.
@@ -10,39 +11,50 @@ enum Piece {
     Overlong(usize),
 }
 
-fn deframe<const N: usize>(stream: &[u8]) -> Vec<Piece> {
+/// What a deframer gives, and with which byte of the stream each piece is complete. The stream comes in slices of these
+/// lengths, over and over.
+fn deframe<const N: usize>(stream: &[u8], lengths: &[usize]) -> Vec<(usize, Piece)> {
     let mut deframer = Deframer::<N>::new();
     let mut pieces = Vec::new();
-    for &byte in stream {
-        pieces.extend(deframer.push(byte).map(|segment| match segment {
-            Segment::Whole(bytes) => Piece::Whole(bytes.to_vec()),
-            Segment::Text(bytes) => Piece::Text(bytes.to_vec()),
-            Segment::Overlong(length) => Piece::Overlong(length),
-        }));
+    let (mut rest, mut lengths) = (stream, lengths.iter().cycle());
+    while !rest.is_empty() {
+        let (mut bytes, after) = rest.split_at(rest.len().min(*lengths.next().unwrap()));
+        rest = after;
+        while let Some(segment) = deframer.take(&mut bytes) {
+            let piece = match segment {
+                Segment::Whole(bytes) => Piece::Whole(bytes.to_vec()),
+                Segment::Text(bytes) => Piece::Text(bytes.to_vec()),
+                Segment::Overlong(length) => Piece::Overlong(length),
+            };
+            pieces.push((stream.len() - rest.len() - bytes.len(), piece));
+        }
+        assert!(bytes.is_empty(), "all bytes are taken");
     }
     pieces
 }
 
-/// The same with the whole stream at hand.
-fn split<const N: usize>(stream: &[u8]) -> Vec<Piece> {
+/// The same in the plainest way: every segment at once, out of the whole stream.
+fn split<const N: usize>(stream: &[u8]) -> Vec<(usize, Piece)> {
     let is_text = |byte: &u8| matches!(*byte, 9 | 10 | 13 | 27 | 32..=126 | 128..);
     let mut pieces = Vec::new();
+    let mut taken = 0;
     let mut segments = stream.split(|byte| *byte == 0).peekable();
     while let Some(segment) = segments.next() {
         let delimited = segments.peek().is_some();
         let text = segment.iter().take_while(|byte| is_text(byte)).count();
         let long_text = segment[..text].chunks_exact(N);
         let rest = &segment[long_text.len() * N..];
-        pieces.extend(long_text.map(|piece| Piece::Text(piece.to_vec())));
+        pieces.extend(long_text.zip(1..).map(|(piece, count)| (taken + count * N, Piece::Text(piece.to_vec()))));
         let is_long = rest.len() < segment.len();
+        taken += segment.len() + 1;
         match rest {
             [] => {}
             _ if !delimited => {}
             _ if text == segment.len() && (is_long || str::from_utf8(rest).is_ok()) => {
-                pieces.push(Piece::Text(rest.to_vec()));
+                pieces.push((taken, Piece::Text(rest.to_vec())));
             }
-            _ if is_long || rest.len() > N => pieces.push(Piece::Overlong(rest.len())),
-            _ => pieces.push(Piece::Whole(rest.to_vec())),
+            _ if is_long || rest.len() > N => pieces.push((taken, Piece::Overlong(rest.len()))),
+            _ => pieces.push((taken, Piece::Whole(rest.to_vec()))),
         }
     }
     pieces
@@ -57,21 +69,20 @@ struct Seen {
     overlong: Vec<usize>,
 }
 
-fn receive(stream: &[u8]) -> Seen {
+fn receive(mut stream: &[u8]) -> Seen {
     let mut receiver = Receiver::<MAX_ENCODED>::new();
     let mut seen = Seen::default();
-    for &byte in stream {
-        match receiver.push(byte) {
+    while let Some(received) = receiver.take(&mut stream) {
+        match received {
             // A frame has one encoding, so that the bytes tell whether it is the same one.
-            Some(Received::Frame(envelope)) => {
+            Received::Frame(envelope) => {
                 let mut buffer = [0; MAX_ENCODED];
                 let length = encode(&envelope, &mut buffer).unwrap();
                 seen.frames.push(buffer[..length].to_vec());
             }
-            Some(Received::Text(text)) => seen.text.extend(text),
-            Some(Received::Broken(error)) => seen.broken.push(error),
-            Some(Received::Overlong(length)) => seen.overlong.push(length),
-            None => {}
+            Received::Text(text) => seen.text.extend(text),
+            Received::Broken(error) => seen.broken.push(error),
+            Received::Overlong(length) => seen.overlong.push(length),
         }
     }
     seen
@@ -128,6 +139,12 @@ fn noise() -> impl Strategy<Value = Vec<u8>> {
     vec(byte, 0..600)
 }
 
+/// How long the slices are in which a stream comes: not all of them empty.
+fn lengths() -> impl Strategy<Value = Vec<usize>> {
+    let length = prop_oneof![0..4_usize, 0..700_usize];
+    (vec(length, 0..8), 1..300_usize).prop_map(|(lengths, last)| [&lengths[..], &[last]].concat())
+}
+
 fn item() -> impl Strategy<Value = Item> {
     let before = vec(1..=255_u8, 1..600);
     prop_oneof![
@@ -142,18 +159,41 @@ fn item() -> impl Strategy<Value = Item> {
 
 proptest! {
     #[test]
-    fn a_deframer_splits_as_one_that_sees_the_whole_stream(stream in vec(noise(), 0..4)) {
+    fn a_deframer_splits_alike_however_the_stream_is_cut(stream in vec(noise(), 0..4), lengths in lengths()) {
         let stream = stream.concat();
-        prop_assert_eq!(deframe::<1>(&stream), split::<1>(&stream));
-        prop_assert_eq!(deframe::<7>(&stream), split::<7>(&stream));
-        prop_assert_eq!(deframe::<64>(&stream), split::<64>(&stream));
-        prop_assert_eq!(deframe::<256>(&stream), split::<256>(&stream));
+        for lengths in [&lengths[..], &[1], &[usize::MAX]] {
+            prop_assert_eq!(deframe::<1>(&stream, lengths), split::<1>(&stream));
+            prop_assert_eq!(deframe::<7>(&stream, lengths), split::<7>(&stream));
+            prop_assert_eq!(deframe::<64>(&stream, lengths), split::<64>(&stream));
+            prop_assert_eq!(deframe::<256>(&stream, lengths), split::<256>(&stream));
+        }
     }
 
     #[test]
-    fn text_lines_split_as_well(lines in vec("[ -~é\n]{0,40}", 0..8), ends in vec(0..3_u8, 8)) {
+    fn text_lines_split_as_well(
+        lines in vec("[ -~é\n]{0,40}", 0..8), ends in vec(0..3_u8, 8), lengths in lengths(),
+    ) {
         let stream: Vec<u8> = lines.iter().zip(ends).flat_map(|(line, end)| [line.as_bytes(), &[end]].concat()).collect();
-        prop_assert_eq!(deframe::<16>(&stream), split::<16>(&stream));
+        for lengths in [&lengths[..], &[1], &[usize::MAX]] {
+            prop_assert_eq!(deframe::<16>(&stream, lengths), split::<16>(&stream));
+        }
+    }
+
+    /// Also what is longer than a frame of this version.
+    #[test]
+    fn stuffing_is_undone_as_the_cobs_crate_does(payload in vec(prop_oneof![200 => 1..=255_u8, 1 => Just(0)], 1..1_200)) {
+        let mut stuffed = std::vec![0; cobs::max_encoding_length(payload.len())];
+        let length = cobs::encode(&payload, &mut stuffed);
+        prop_assert_eq!(unstuff(&mut stuffed[..length]), Some(&payload[..]));
+    }
+
+    #[test]
+    fn broken_stuffing_is_refused_as_the_cobs_crate_does(
+        mut segment in vec(prop_oneof![1..=255_u8, 1..6_u8, Just(u8::MAX)], 1..1_200),
+    ) {
+        let mut expected = segment.clone();
+        let length = cobs::decode_in_place(&mut expected).ok();
+        prop_assert_eq!(unstuff(&mut segment), length.map(|length| &expected[..length]));
     }
 
     /// Every frame that is whole and delimited is received; nothing else is ever taken for one.
@@ -201,16 +241,17 @@ proptest! {
 
 #[test]
 fn each_fault_is_told_by_its_name() {
-    let frame = Content::worst(4).encoded();
+    let frame = Content::worst(6).encoded();
     let sealed = &frame[1..frame.len() - 1];
     let mut damaged = sealed.to_vec();
     damaged[2] ^= 2;
-    assert_eq!(decode(&mut damaged), Err(DecodeError::Checksum));
+    assert_eq!(decode(&mut damaged.clone()), Err(DecodeError::Checksum));
     assert_eq!(decode(&mut [9, 1]), Err(DecodeError::Framing), "the stuffing promises more bytes");
     assert_eq!(decode(&mut [4, 1, 2, 3]), Err(DecodeError::Framing), "shorter than a checksum");
     assert_eq!(decode(&mut []), Err(DecodeError::Framing));
+    assert_eq!((unstuff(&mut [0]), unstuff(&mut [1, 0])), (None, None), "a code is never a delimiter");
     assert_eq!(decode(&mut seal(&[])), Err(DecodeError::Malformed), "a checksum of nothing");
     assert_eq!(decode(&mut seal(&[VERSION, 0, 0])), Err(DecodeError::Malformed), "a header cut short");
     let seen = receive(&[&[0][..], &[1; 1000], &[0], &damaged, &[0]].concat());
-    assert_eq!((seen.overlong, seen.broken), (std::vec![1000], std::vec![DecodeError::Framing]));
+    assert_eq!((seen.overlong, seen.broken), (std::vec![1000], std::vec![DecodeError::Checksum]));
 }

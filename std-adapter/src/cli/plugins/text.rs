@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Component, Detail, List, Validation};
 use crate::registry::{Category, Origin, Package, Param};
+use crate::text::printable;
 
 pub(super) const NO_CODE: &str = "no code registered in this program";
 
@@ -69,7 +70,7 @@ pub(super) fn component(detail: &Detail) -> String {
     let width = width(params.unwrap_or_default().iter().map(|param| param.name.as_str())).max(9);
     let mut line = |name: &str, value: &str| {
         if !value.is_empty() {
-            let _ = writeln!(text, "  {name:width$}  {value}");
+            let _ = writeln!(text, "  {:width$}  {}", printable(name), printable(value));
         }
     };
     line("", first_line(&entry.description));
@@ -116,10 +117,10 @@ fn parameter(param: &Param) -> String {
 pub(super) fn validation(checked: &Validation) -> String {
     let mut text = String::new();
     for error in &checked.errors {
-        let _ = writeln!(text, "error: {error}");
+        let _ = writeln!(text, "error: {}", printable(&error.to_string()));
     }
     for warning in &checked.warnings {
-        let _ = writeln!(text, "warning: {warning}");
+        let _ = writeln!(text, "warning: {}", printable(&warning.to_string()));
     }
     let _ = match checked.errors.len() {
         0 => writeln!(text, "valid"),
@@ -130,16 +131,17 @@ pub(super) fn validation(checked: &Validation) -> String {
 }
 
 fn package_name(package: &Package) -> String {
-    package.version.as_ref().map_or_else(|| package.name.clone(), |version| format!("{} {version}", package.name))
+    let name = printable(&package.name);
+    package.version.as_ref().map_or_else(|| name.clone(), |version| format!("{name} {}", printable(version)))
 }
 
-fn origin(package: &Package) -> &str {
-    if package.origin == Origin::BuiltIn { "built-in" } else { &package.file }
+fn origin(package: &Package) -> String {
+    if package.origin == Origin::BuiltIn { "built-in".into() } else { printable(&package.file) }
 }
 
-/// Descriptions come from outside: the first line, without control characters.
+/// A description may have many lines.
 fn first_line(text: &str) -> &str {
-    text.split(char::is_control).next().unwrap_or_default()
+    text.lines().next().unwrap_or_default()
 }
 
 fn width<'t>(texts: impl Iterator<Item = &'t str>) -> usize {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::thread;
 
 use super::*;
-use crate::mock::{MockConfig, MockServer, RequestRecord};
+use crate::mock::{MockConfig, MockServer, ServedRequest};
 
 fn mock(config: MockConfig, log: Option<&Path>) -> (MockServer, HttpClient) {
     let server = MockServer::start(config, ([127, 0, 0, 1], 0).into(), log.map(Path::to_owned)).unwrap();
@@ -14,7 +14,7 @@ fn mock(config: MockConfig, log: Option<&Path>) -> (MockServer, HttpClient) {
     (server, client)
 }
 
-fn records(path: &Path) -> Vec<RequestRecord> {
+fn records(path: &Path) -> Vec<ServedRequest> {
     let text = std::fs::read_to_string(path).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

@@ -1,6 +1,6 @@
 //! Latencies that tell of failed requests too.
 
-use super::{Derived, Distribution, Metrics, Request, double};
+use super::{Derived, Metrics, Request, Statistics, double};
 
 /// Values of the latencies of one phase, in milliseconds.
 #[derive(Debug, Default)]
@@ -32,14 +32,14 @@ impl Latencies {
             ("adj_decode_duration", &mut self.decode_duration),
             ("adj_inter_token_latency", &mut self.inter_token_latency),
         ];
-        let adjusted = adjusted.map(|(name, values)| (name, adjusted_distribution(values, failed, levels)));
+        let adjusted = adjusted.map(|(name, values)| (name, adjusted_statistics(values, failed, levels)));
         let exact = [
-            ("credit_to_start_latency", distribution("ms", &mut self.credit_to_start, levels)),
-            ("effective_latency", distribution("ms", &mut self.effective, levels)),
+            ("credit_to_start_latency", statistics("ms", &mut self.credit_to_start, levels)),
+            ("effective_latency", statistics("ms", &mut self.effective, levels)),
         ];
         for (name, found) in adjusted.into_iter().chain(exact) {
             if let Some(found) = found {
-                metrics.insert(name, Derived::Distribution(found));
+                metrics.insert(name, Derived::Statistics(found));
             }
         }
     }
@@ -47,7 +47,7 @@ impl Latencies {
 
 /// Statistics of `values`, which are sorted by this, as AIPerf computes them: percentiles interpolate linearly between the
 /// two nearest values, the standard deviation is the population's. `None` without values.
-pub fn distribution(unit: &'static str, values: &mut [f64], levels: &[f64]) -> Option<Distribution> {
+pub fn statistics(unit: &'static str, values: &mut [f64], levels: &[f64]) -> Option<Statistics> {
     values.sort_unstable_by(f64::total_cmp);
     let (min, max) = (*values.first()?, *values.last()?);
     let count = double(values.len() as u64);
@@ -60,7 +60,7 @@ pub fn distribution(unit: &'static str, values: &mut [f64], levels: &[f64]) -> O
         let (low, high) = (values[below], values.get(below + 1).copied().unwrap_or(max));
         Some(low + (rank - rank.floor()) * (high - low))
     };
-    Some(Distribution {
+    Some(Statistics {
         unit,
         count: Some(values.len() as u64),
         sum: Some(sum),
@@ -73,7 +73,7 @@ pub fn distribution(unit: &'static str, values: &mut [f64], levels: &[f64]) -> O
 }
 
 /// Statistics of latencies that take each failed request as +∞, so that a mean and a maximum are infinite and left out.
-fn adjusted_distribution(values: &mut [f64], failed: u64, levels: &[f64]) -> Option<Distribution> {
+fn adjusted_statistics(values: &mut [f64], failed: u64, levels: &[f64]) -> Option<Statistics> {
     if failed == 0 {
         return None;
     }
@@ -84,12 +84,12 @@ fn adjusted_distribution(values: &mut [f64], failed: u64, levels: &[f64]) -> Opt
         let rank = ((double(count) - 1.0) * (level / 100.0)).round_ties_even();
         values.get(index(rank, usize::MAX)?).copied()
     };
-    Some(Distribution {
+    Some(Statistics {
         unit: "ms",
         count: Some(count),
         min: Some(min),
         percentiles: levels.iter().map(percentile).collect(),
-        ..Distribution::default()
+        ..Statistics::default()
     })
 }
 

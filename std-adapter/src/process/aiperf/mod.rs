@@ -48,19 +48,20 @@
 //! AIPerf keeps wall-clock times as doubles: nanoseconds since 1970 are rounded to multiples of 256, and so are the
 //! latencies made of them. The same is done here.
 
-mod latencies;
 mod scalars;
-mod sweep;
+mod latencies;
 mod weighted;
+mod sweep;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
-pub use latencies::distribution;
+pub use latencies::statistics;
 pub use scalars::{Scalars, TOTALS, is_context_overflow};
 
+use super::window::Window;
 use latencies::Latencies;
 use sweep::Sweep;
 
@@ -103,15 +104,6 @@ pub struct Request<'a> {
     pub usage_reasoning_tokens_diff_pct: Option<f64>,
 }
 
-/// A phase's stretch of time, of `phase_manifest.json`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// First nanosecond since 1970.
-    pub start_ns: u64,
-    /// The nanosecond after the last.
-    pub end_ns: u64,
-}
-
 /// A derived metric.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Derived {
@@ -123,12 +115,12 @@ pub enum Derived {
         value: f64,
     },
     /// Statistics of many.
-    Distribution(Distribution),
+    Statistics(Statistics),
 }
 
 /// Statistics of a metric. What AIPerf does not print for it, or what would be infinite, is `None`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Distribution {
+pub struct Statistics {
     /// AIPerf's name of the unit.
     pub unit: &'static str,
     /// How many values.

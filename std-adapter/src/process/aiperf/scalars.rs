@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Derived, Metrics, Request, Window, double, nanos};
+use super::{Derived, Metrics, Request, double, nanos};
+use crate::process::Window;
 
 /// A total, the metric it is the sum of, and its unit.
 pub const TOTALS: &[(&str, &str, &str)] = &[

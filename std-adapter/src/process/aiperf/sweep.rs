@@ -1,7 +1,8 @@
 //! Time-weighted metrics: what was in flight, and at what rate tokens went through, at every moment of a phase.
 
-use super::weighted::{Held, Span, Step, each_stretch, statistics, sum_up};
-use super::{Derived, Metrics, Request, Window, double, nanos};
+use super::weighted::{Held, Span, Step, each_stretch, sum_up, weighted_statistics};
+use super::{Derived, Metrics, Request, double, nanos};
+use crate::process::Window;
 
 /// Rates are tokens per nanosecond, and are told per second.
 const PER_SECOND: f64 = 1e9;
@@ -225,7 +226,7 @@ impl Weigh<'_> {
                 held.push(Held { value, duration });
             }
         });
-        let found = statistics(unit, held, total, self.levels, scale);
-        self.metrics.insert(name, Derived::Distribution(found));
+        let found = weighted_statistics(unit, held, total, self.levels, scale);
+        self.metrics.insert(name, Derived::Statistics(found));
     }
 }

@@ -3,6 +3,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::*;
+use crate::process::WindowSource;
 
 const LEVELS: [f64; 9] = [1.0, 5.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0];
 
@@ -21,7 +22,11 @@ fn window(phase: &str) -> Window {
     let manifest: Value = serde_json::from_str(&read("phase_manifest.json")).unwrap();
     let phases = manifest["phases"].as_array().unwrap();
     let found = phases.iter().find(|found| found["phase_kind"] == phase).unwrap();
-    Window { start_ns: found["start_ns"].as_u64().unwrap(), end_ns: found["end_ns"].as_u64().unwrap() }
+    Window {
+        start_ns: found["start_ns"].as_u64().unwrap(),
+        end_ns: found["end_ns"].as_u64().unwrap(),
+        source: WindowSource::Manifest,
+    }
 }
 
 fn metric(record: &Value, name: &str) -> Option<f64> {
@@ -68,7 +73,7 @@ fn derive(records: &[Value], window: Option<Window>) -> Metrics {
 fn fields(derived: &Derived) -> (&str, BTreeMap<String, f64>) {
     match derived {
         Derived::Scalar { unit, value } => (unit, BTreeMap::from([("avg".to_owned(), *value)])),
-        Derived::Distribution(found) => {
+        Derived::Statistics(found) => {
             let plain =
                 [("sum", found.sum), ("avg", found.avg), ("min", found.min), ("max", found.max), ("std", found.std)];
             let plain = plain.map(|(name, value)| (name.to_owned(), value));
@@ -159,10 +164,10 @@ fn without_gaps_between_chunks_output_spreads_evenly_over_decode() {
     };
     let mut derivation = Derivation::default();
     derivation.add(&request);
-    let window = Window { start_ns: 0, end_ns: 10 * second };
+    let window = Window { start_ns: 0, end_ns: 10 * second, source: WindowSource::Manifest };
     let metrics = derivation.finish(Some(window), &[50.0, 65.0, 95.0], |_| None);
     let found = |name: &str| match &metrics[name] {
-        Derived::Distribution(found) => found.clone(),
+        Derived::Statistics(found) => found.clone(),
         Derived::Scalar { .. } => panic!("{name} is a scalar"),
     };
     // 1 s of prefill at 10 tokens/s, 3 s of decode at 10 tokens/s, 6 s of nothing.
@@ -184,7 +189,7 @@ fn failures_push_percentiles_towards_infinity() {
     }
     derivation.add(&Request { failed: true, context_overflow: true, ..Request::default() });
     let metrics = derivation.finish(None, &[0.0, 50.0, 99.0], |_| None);
-    let Derived::Distribution(adjusted) = &metrics["adj_request_latency"] else { panic!("a distribution") };
+    let Derived::Statistics(adjusted) = &metrics["adj_request_latency"] else { panic!("no statistics") };
     // Rank 1.5 of 0 to 3 rounds to the even 2.
     assert_eq!(adjusted.percentiles, [Some(10.0), Some(30.0), None]);
     assert_eq!((adjusted.count, adjusted.max, adjusted.avg), (Some(4), None, None));
@@ -198,7 +203,9 @@ fn odd_requests_and_windows_give_numbers_or_nothing() {
     let odd = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, -1.0, 0.0, 1e-300, 7.0].map(Some);
     let times = [None, Some(0), Some(1), Some(u64::MAX)];
     let windows = [None, Some((0, 0)), Some((5, 1)), Some((0, u64::MAX))];
-    for window in windows.map(|window| window.map(|(start_ns, end_ns)| Window { start_ns, end_ns })) {
+    for window in windows
+        .map(|window| window.map(|(start_ns, end_ns)| Window { start_ns, end_ns, source: WindowSource::Manifest }))
+    {
         let mut derivation = Derivation::default();
         for (index, number) in odd.into_iter().chain([None]).enumerate() {
             for start_ns in times {
@@ -226,7 +233,7 @@ fn odd_requests_and_windows_give_numbers_or_nothing() {
         for (name, derived) in &metrics {
             let numbers = match derived {
                 Derived::Scalar { value, .. } => vec![Some(*value)],
-                Derived::Distribution(found) => {
+                Derived::Statistics(found) => {
                     assert_eq!(found.percentiles.len(), 6, "{name}");
                     let plain = [found.avg, found.min, found.max, found.std, found.sum];
                     plain.into_iter().chain(found.percentiles.iter().copied()).collect()

@@ -1,7 +1,8 @@
 //! Step functions of time, and statistics that weigh each value by how long it held.
 
 use super::latencies::sum;
-use super::{Distribution, Window, double};
+use super::{Statistics, double};
+use crate::process::Window;
 
 /// A value that holds from `at`, in nanoseconds since 1970, until the next step. Before the first step it is 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -82,13 +83,13 @@ fn pass(steps: &mut &[Step], at: f64, value: &mut f64) {
 
 /// Statistics of values weighed by their durations, which sum up to `total`; zeros if nothing held. Each is multiplied by
 /// `scale`. The order of `held` changes.
-pub(super) fn statistics(
+pub(super) fn weighted_statistics(
     unit: &'static str,
     held: &mut [Held],
     total: f64,
     levels: &[f64],
     scale: f64,
-) -> Distribution {
+) -> Statistics {
     let (mut avg, mut min, mut max, mut variance) = (0.0, 0.0, 0.0, 0.0);
     let mut percentiles = vec![0.0; levels.len()];
     if !held.is_empty() && total > 0.0 {
@@ -102,7 +103,7 @@ pub(super) fn statistics(
         select(held, 0.0, duration, &mut wanted);
     }
     let scaled = |value: f64| Some(value * scale).filter(|value| value.is_finite());
-    Distribution {
+    Statistics {
         unit,
         count: None,
         sum: None,

@@ -1,4 +1,5 @@
 use phasemeter_core::histogram::LatencyHistogram;
+use phasemeter_core::metric::Unit;
 use proptest::prelude::*;
 
 use super::*;
@@ -89,11 +90,25 @@ fn percentiles_interpolate_between_closest_ranks() {
     assert_eq!(distribution.stdev(), Some(1.25f64.sqrt()));
 }
 
+/// The neighbour is so large that the bounds of the smaller value make no difference, but for the last bit.
+#[test]
+fn bounds_hold_where_both_are_rounded_to_one_number() {
+    for neighbour in (1..500).map(|at| 1e9 * f64::from(at)) {
+        // The neighbour has more of its kind, so that its bounds are not those of the extremes.
+        let values = [-8.950_474_857_088_627e24, -4e11 - neighbour, -5e9, 0.0, 1.0];
+        let percentiles: Vec<_> = (1..100).map(|percent| f64::from(percent) / 4.0).collect();
+        let (exact, sketch) = (kept(&values), sketched(&values));
+        for (exact, bounded) in exact.percentiles(&percentiles).iter().zip(sketch.percentiles(&percentiles)) {
+            assert!(bounded.lower <= exact.value && exact.value <= bounded.upper, "{exact:?} {bounded:?}");
+        }
+    }
+}
+
 #[test]
 fn a_device_histogram_counts_millionths() {
     let mut histogram = LatencyHistogram::<512>::new();
     (1..=100u64).for_each(|millis| histogram.record(millis * 1_000_000));
-    let distribution = Distribution::from_histogram(&histogram, "ms");
+    let distribution = Distribution::from_histogram(&histogram, Unit::Nanoseconds);
     assert_eq!((distribution.count(), distribution.min(), distribution.max()), (100, Some(1.0), Some(100.0)));
     assert_eq!((distribution.mean(), distribution.sum()), (Some(50.5), Some(5050.0)));
     assert!((distribution.stdev().unwrap() - 833.25f64.sqrt()).abs() < 1e-6);
@@ -102,11 +117,28 @@ fn a_device_histogram_counts_millionths() {
 }
 
 #[test]
+fn a_device_histogram_of_plain_numbers_counts_units() {
+    let mut histogram = LatencyHistogram::<512>::new();
+    (0..=100u64).for_each(|bytes| histogram.record(bytes * 512));
+    let distribution = Distribution::from_histogram(&histogram, Unit::Count);
+    assert_eq!((distribution.unit(), distribution.count()), ("count", 101));
+    assert_eq!(
+        (distribution.min(), distribution.max(), distribution.mean()),
+        (Some(0.0), Some(51_200.0), Some(25_600.0))
+    );
+    let p50 = distribution.percentiles(&[50.0])[0];
+    assert!(p50.lower <= 25_600.0 && 25_600.0 <= p50.upper && p50.upper < 26_500.0, "{p50:?}");
+    let mut twice = distribution.clone();
+    twice.merge(&distribution);
+    assert_eq!((twice.count(), twice.sum()), (202, Some(2.0 * 512.0 * 5050.0)));
+}
+
+#[test]
 fn counts_that_a_full_counter_missed_widen_the_bounds() {
     let mut histogram = LatencyHistogram::<64, u16>::new();
     histogram.record_n(1_000_000, 200_000);
     histogram.record_n(2_000_000, 60_000);
-    let distribution = Distribution::from_histogram(&histogram, "ms");
+    let distribution = Distribution::from_histogram(&histogram, Unit::Nanoseconds);
     assert_eq!(distribution.count(), 260_000);
     let p50 = distribution.percentiles(&[50.0])[0];
     assert!(p50.lower <= 1.0 && 1.0 <= p50.upper, "{p50:?}");

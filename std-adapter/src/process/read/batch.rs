@@ -9,9 +9,9 @@ use super::chunks::{Chunk, MAX_LINE};
 use super::flat::Flat;
 use super::json::Json;
 use super::profile::Profile;
-use super::record::{Outcome, Record};
+use super::request_record::{Outcome, RequestRecord};
 use super::tags::Tag;
-use crate::process::RequestCounts;
+use crate::process::OutcomeCounts;
 use crate::process::aiperf::Request;
 use crate::process::moments::Moments;
 use crate::process::set::MAX_PHASES;
@@ -35,7 +35,7 @@ pub(super) struct BadLine {
 /// What one thread read from its last chunk. The buffers are used again for the next.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    record: Record,
+    record: RequestRecord,
     pub(super) phases: Vec<PhaseBatch>,
     pub(super) lines: u64,
     pub(super) rejected: u64,
@@ -48,7 +48,7 @@ pub(super) struct Batch {
 pub(super) struct PhaseBatch {
     pub(super) name: String,
     pub(super) warmup: bool,
-    pub(super) counts: RequestCounts,
+    pub(super) counts: OutcomeCounts,
     /// First and last time.
     pub(super) times: Option<(u64, u64)>,
     /// Values by the number of the tag.
@@ -113,7 +113,7 @@ impl Batch {
         (self.lines, self.rejected, self.skipped) = (0, 0, 0);
         self.bad_lines.clear();
         for phase in &mut self.phases {
-            (phase.counts, phase.times) = (RequestCounts::default(), None);
+            (phase.counts, phase.times) = (OutcomeCounts::default(), None);
             phase.columns.iter_mut().for_each(Vec::clear);
             phase.requests.clear();
         }

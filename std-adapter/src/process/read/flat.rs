@@ -3,11 +3,11 @@
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny};
 
-use super::record::{Outcome, Record, Text};
+use super::request_record::{Outcome, RequestRecord, Text};
 use crate::process::REQUEST_LATENCY;
 
 /// Reads a line into the record.
-pub(super) struct Flat<'a>(pub(super) &'a mut Record);
+pub(super) struct Flat<'a>(pub(super) &'a mut RequestRecord);
 
 #[derive(Deserialize)]
 #[serde(expecting = "a record: an object with latency_ms, timestamp, status or error")]

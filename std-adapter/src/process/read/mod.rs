@@ -3,14 +3,14 @@
 //! Each thread takes the next chunk and reads it into columns, then waits for its turn to add them: chunks are added in
 //! the order of the input, so that results do not depend on the number of threads.
 
-mod batch;
-mod chunks;
-mod flat;
-mod json;
-mod profile;
-mod record;
 mod tags;
-mod totals;
+mod request_record;
+mod flat;
+mod profile;
+mod json;
+mod chunks;
+mod batch;
+mod accumulator;
 
 use std::fmt;
 use std::fs::File;
@@ -19,11 +19,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use accumulator::Accumulator;
 use batch::Batch;
 use chunks::Chunks;
-use totals::Totals;
 
-use super::{Percentiles, ProcessError, ResultSet, manifest};
+use super::{Percentiles, ProcessError, ResultSet, phase_manifest};
 
 /// What lines look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,28 +89,28 @@ impl ReadWatcher for () {}
 #[derive(Debug)]
 pub struct Reader {
     options: ReadOptions,
-    totals: Totals,
+    accumulator: Accumulator,
 }
 
 impl Reader {
     /// A reader that has read nothing; `name` is that of the result set.
     pub fn new(name: impl Into<String>, options: ReadOptions) -> Self {
-        Self { totals: Totals::new(ResultSet::new(name), options.exact), options }
+        Self { accumulator: Accumulator::new(ResultSet::new(name), options.exact), options }
     }
 
     /// Reads a file as [`read`](Self::read) does. If the records are AIPerf's, the windows of the phases are those of
     /// `phase_manifest.json` beside the file, where it has them.
     ///
     /// # Errors
-    /// As [`read`](Self::read), and [`ProcessError::Manifest`].
+    /// As [`read`](Self::read), and [`ProcessError::PhaseManifest`].
     pub fn read_file(&mut self, path: &Path, watcher: &mut dyn ReadWatcher) -> Result<(), ProcessError> {
         let name = path.display().to_string();
-        let file = File::open(path).map_err(|source| ProcessError::Read { input: name.clone(), source })?;
+        let file = File::open(path).map_err(|cause| ProcessError::Read { input: name.clone(), cause })?;
         let windows = match self.read_chunks(&name, file, watcher)? {
-            Some(Format::Aiperf) => manifest::beside(path)?,
+            Some(Format::Aiperf) => phase_manifest::beside(path)?,
             _ => Vec::new(),
         };
-        self.totals.end_input(&windows)
+        self.accumulator.end_input(&windows)
     }
 
     /// Reads a stream, plain or compressed by gzip, to its end. `name` stands for it in messages. The windows of the phases
@@ -126,7 +126,7 @@ impl Reader {
         watcher: &mut dyn ReadWatcher,
     ) -> Result<(), ProcessError> {
         self.read_chunks(name, input, watcher)?;
-        self.totals.end_input(&[])
+        self.accumulator.end_input(&[])
     }
 
     /// Adds all chunks; returns the format, if there was any record.
@@ -138,10 +138,10 @@ impl Reader {
     ) -> Result<Option<Format>, ProcessError> {
         let position = &AtomicU64::new(0);
         let chunks = Chunks::new(Counted { input, position })
-            .map_err(|source| ProcessError::Read { input: name.to_owned(), source })?;
-        self.totals.begin_input(name);
+            .map_err(|cause| ProcessError::Read { input: name.to_owned(), cause })?;
+        self.accumulator.begin_input(name);
         let ReadOptions { format, strict, threads, .. } = self.options;
-        let turn = Turn { next: 0, totals: &mut self.totals, watcher, strict, failure: None };
+        let turn = Turn { next: 0, accumulator: &mut self.accumulator, watcher, strict, failure: None };
         let shared = Shared {
             name,
             position,
@@ -164,7 +164,7 @@ impl Reader {
 
     /// What was read.
     pub fn finish(self) -> ResultSet {
-        self.totals.finish(&self.options.percentiles)
+        self.accumulator.finish(&self.options.percentiles)
     }
 }
 
@@ -184,7 +184,7 @@ struct Shared<'a> {
 /// Whose turn it is, and what belongs to it alone.
 struct Turn<'a> {
     next: u64,
-    totals: &'a mut Totals,
+    accumulator: &'a mut Accumulator,
     watcher: &'a mut dyn ReadWatcher,
     strict: bool,
     failure: Option<ProcessError>,
@@ -200,7 +200,7 @@ impl<'a> Shared<'a> {
             let chunk = match lock(&self.chunks).next(buffer) {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => return,
-                Err(source) => return self.fail(ProcessError::Read { input: self.name.to_owned(), source }),
+                Err(cause) => return self.fail(ProcessError::Read { input: self.name.to_owned(), cause }),
             };
             let known = self.format.get();
             if let Some(format) = known {
@@ -243,16 +243,16 @@ impl<'a> Shared<'a> {
 impl Turn<'_> {
     fn add(&mut self, batch: &Batch, input: &str) -> Result<(), ProcessError> {
         for bad in &batch.bad_lines {
-            let line = self.totals.lines() + bad.line;
+            let line = self.accumulator.lines() + bad.line;
             let rejection = Rejection { input, line, column: bad.column, reason: &bad.reason };
             if self.strict {
                 return Err(ProcessError::Rejected(rejection.to_string()));
             }
-            if self.totals.tells() {
+            if self.accumulator.tells() {
                 self.watcher.rejected(&rejection);
             }
         }
-        self.totals.add(batch)
+        self.accumulator.add(batch)
     }
 }
 
@@ -262,8 +262,8 @@ struct Leaving<'s, 'a>(&'s Shared<'a>);
 impl Drop for Leaving<'_, '_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let source = io::Error::other("a reading thread broke down");
-            self.0.fail(ProcessError::Read { input: self.0.name.to_owned(), source });
+            let cause = io::Error::other("a reading thread broke down");
+            self.0.fail(ProcessError::Read { input: self.0.name.to_owned(), cause });
         }
     }
 }

@@ -5,11 +5,11 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::record::{Numbers, Outcome, Record, Text};
+use super::request_record::{Numbers, Outcome, RequestRecord, Text};
 use crate::process::aiperf::is_context_overflow;
 
 /// Reads a line into the record.
-pub(super) struct Profile<'a>(pub(super) &'a mut Record);
+pub(super) struct Profile<'a>(pub(super) &'a mut RequestRecord);
 
 #[derive(Deserialize)]
 struct Metadata<'a> {
@@ -39,7 +39,7 @@ impl<'de> Visitor<'de> for Profile<'_> {
         f.write_str("a record of AIPerf: an object with metadata and metrics")
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let (mut metadata, mut metrics, mut error) = (None::<Metadata<'_>>, false, None::<Failure>);
+        let (mut metadata, mut metrics, mut error) = (None::<Metadata<'_>>, false, None::<ErrorField>);
         while let Some(key) = map.next_key::<Text<'_>>()? {
             match &*key.0 {
                 "metadata" if metadata.is_some() => return Err(de::Error::duplicate_field("metadata")),
@@ -80,12 +80,12 @@ impl<'de> Visitor<'de> for Profile<'_> {
 
 /// What `error` says: anything but null is a failure.
 #[derive(Default)]
-struct Failure {
+struct ErrorField {
     failed: bool,
     context_overflow: bool,
 }
 
-impl<'de> Deserialize<'de> for Failure {
+impl<'de> Deserialize<'de> for ErrorField {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
@@ -105,7 +105,7 @@ impl<'de> Deserialize<'de> for Failure {
 }
 
 /// Metrics by tag.
-struct Metrics<'a>(&'a mut Record);
+struct Metrics<'a>(&'a mut RequestRecord);
 
 impl<'de> DeserializeSeed<'de> for Metrics<'_> {
     type Value = ();
@@ -129,7 +129,7 @@ impl<'de> Visitor<'de> for Metrics<'_> {
 
 /// `{"value": …, "unit": …}`.
 struct Metric<'a> {
-    record: &'a mut Record,
+    record: &'a mut RequestRecord,
     tag: &'a str,
 }
 
@@ -146,7 +146,7 @@ impl<'de> Visitor<'de> for Metric<'_> {
         write!(f, "the value and the unit of {}", self.tag)
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Record { tags, values, metrics, number: record, .. } = self.record;
+        let RequestRecord { tags, values, metrics, number: record, .. } = self.record;
         let start = values.len();
         let (mut has_value, mut metric) = (false, None);
         while let Some(key) = map.next_key::<Text<'_>>()? {

@@ -8,30 +8,43 @@ use core::hint::black_box;
 
 use cortex_m_rt::entry;
 use phasemeter_core::aggregate::{Aggregate, Timing};
+use phasemeter_core::device::{Device, Storage};
+use phasemeter_core::embedded_io::{ErrorKind, ErrorType, Write, WriteReady};
 use phasemeter_core::histogram::{Counter, HistogramView, LatencyHistogram, Saturation, Totals, bucket_bounds};
-use phasemeter_core::meter::{Meter, Metric};
-use phasemeter_core::phase::{Outcome, Phase};
+use phasemeter_core::hook::{PhaseEvent, PhaseHook};
+use phasemeter_core::meter::Meter;
+use phasemeter_core::metric::{LOAD_METRICS, LoadMetric};
+use phasemeter_core::monitor::{self, Monitor};
+use phasemeter_core::name::Name;
+use phasemeter_core::outcome::{Failures, Outcome};
+use phasemeter_core::phase::{Phase, PhaseStats};
 use phasemeter_core::plan::PhaseKind;
-use phasemeter_core::runner::Runner;
 use phasemeter_core::summary::Percentile;
 use phasemeter_core::telemetry::{
-    Control, Frame, Identity, MAX_ENCODED, Received, Receiver, Refusal, Reporter, ReporterConfig, Request, TxQueue,
+    Command, CommandEnvelope, Deframer, Frame, MAX_ENCODED, Reason, Received, Receiver, Refusal, Segment, decode,
+    decode_command, encode, encode_command,
 };
-use phasemeter_core::time::{Clock, TickClock};
-use phasemeter_probe::{idle, instant, merge, run, text, unknown};
+use phasemeter_core::time::{Clock, Duration, Instant, TickClock};
+use phasemeter_probe::{config, drive, identity, merge, metrics, outcome, plan, run, text, unknown};
 
 #[entry]
 fn main() -> ! {
+    static mut DEVICE: Storage<{ LOAD_METRICS + 2 }, 64, 4, 512> = Storage::new();
+    static mut MONITOR: monitor::Storage<3, 64, 512> = monitor::Storage::new();
+
     histogram::<u16, u32, 8>();
     histogram::<u32, u64, 64>();
     histogram::<u64, u16, 512>();
-    meter();
-    run();
+    time();
+    phase();
+    while unknown() {
+        device(DEVICE);
+        monitor(MONITOR);
+    }
     receive();
-    obey();
     aggregate();
     reachable();
-    idle()
+    run()
 }
 
 fn histogram<C: Counter, D: Counter, const M: usize>() {
@@ -89,28 +102,27 @@ fn totals() -> Totals {
     }
 }
 
-fn outcome() -> Outcome {
-    black_box(Outcome::Success)
-}
-
-fn meter() {
-    let mut meter = Meter::<64>::new(unknown(), black_box(PhaseKind::Warmup));
-    let meter = black_box(&mut meter);
+fn time() {
     let mut clock = TickClock::<_, 25_000_000>::new(unknown::<u32>);
     black_box(clock.now());
+    let (moment, length) = (unknown::<Instant>(), unknown::<Duration>());
+    black_box((moment.since(unknown()), moment.saturating_add(length), length.saturating_add(unknown())));
+    black_box((Duration::from_secs(unknown()), Duration::from_millis(unknown()), Duration::from_micros(unknown())));
+}
+
+fn phase() {
+    let mut phase = Phase::new(unknown(), black_box(PhaseKind::Warmup), unknown());
     while unknown() {
-        if let Ok(mut ticket) = meter.send(instant(), instant()) {
-            ticket.mark_sent(unknown());
-            ticket.mark_token(unknown());
-            black_box(meter.finish(black_box(&ticket), unknown(), outcome())).ok();
-        }
-        transitions(meter.phase_mut());
+        transitions(black_box(&mut phase));
     }
-    for metric in Metric::ALL {
-        read(meter.histogram(metric));
+    let mut phase = Phase::monitored(unknown(), Name::cut(text()));
+    transitions(black_box(&mut phase));
+    black_box((phase.stats().name(), phase.stats().kind.name(), phase.state().name()));
+    let mut failures = Failures::default();
+    while let Outcome::Failed(failure) = outcome() {
+        black_box(&mut failures).count(failure);
     }
-    meter.reset(unknown(), black_box(PhaseKind::Cooldown));
-    black_box(meter);
+    black_box(failures.total());
 }
 
 fn transitions(phase: &mut Phase) {
@@ -118,6 +130,7 @@ fn transitions(phase: &mut Phase) {
     black_box(phase.send()).ok();
     black_box(phase.sending_complete(unknown())).ok();
     black_box(phase.finish(outcome())).ok();
+    black_box(phase.leave_unsent(unknown(), unknown())).ok();
     black_box(phase.time_out()).ok();
     black_box(phase.cancel()).ok();
     black_box(phase.cancel_in_flight());
@@ -126,66 +139,160 @@ fn transitions(phase: &mut Phase) {
     black_box((stats.total_duration(), stats.sending_duration(), stats.counts.is_consistent()));
 }
 
+/// Sees every event.
+struct Hook(u32);
+
+impl PhaseHook for Hook {
+    fn on_event(&mut self, event: PhaseEvent, phase: &PhaseStats, now: Instant) {
+        self.0 = self.0.wrapping_add(1);
+        black_box((event, phase, now));
+    }
+}
+
+/// Sees one.
+struct Start(u32);
+
+impl PhaseHook for Start {
+    fn on_phase_start(&mut self, phase: &PhaseStats, _: Instant) {
+        self.0 = self.0.wrapping_add(phase.instance.into());
+    }
+}
+
+fn device(storage: &mut Storage<{ LOAD_METRICS + 2 }, 64, 4, 512>) {
+    let (own, mut hook) = (metrics::<2>(), Hook(0));
+    let mut device = Device::new(storage, identity(), &own, config(), (&mut hook, Start(0)));
+    black_box(device.run(plan()));
+    while unknown() {
+        device.receive(black_box(&[0; 9]));
+        match unknown::<u8>() {
+            0 => device.start(),
+            1 => device.refuse(Reason::BAD_TARGET),
+            2 => device.refuse(Refusal::with(Reason::BAD_PHASE, unknown())),
+            3 => _ = black_box(device.record(unknown(), unknown())),
+            _ => {}
+        }
+        drive(&mut device);
+        black_box((device.target(), device.plan().content_hash(), device.phase_plan(), device.is_cancelled()));
+        black_box((device.has_heard(), device.is_idle(), device.has_lost(), device.skipped()));
+        black_box(device.drain(&mut Line)).ok();
+        meter(device.meter());
+    }
+}
+
+fn meter<const M: usize, const N: usize>(meter: &Meter<M, N>) {
+    black_box((meter.stats(), meter.phase().failures()));
+    for metric in LoadMetric::ALL {
+        black_box(metric.name());
+        if let Some(histogram) = meter.histogram(metric.place()) {
+            read(histogram);
+        }
+    }
+}
+
+fn monitor(storage: &mut monitor::Storage<3, 64, 512>) {
+    let metrics = metrics();
+    let mut monitor = Monitor::new(storage, identity(), &metrics, config());
+    while unknown() {
+        black_box(monitor.open(text(), unknown())).ok();
+        black_box((monitor.record(unknown(), unknown()), monitor.record_time(unknown(), unknown())));
+        if unknown() {
+            monitor.close(unknown());
+        }
+        black_box(monitor.poll(unknown()));
+        black_box(monitor.transmit());
+        monitor.sent(unknown());
+        black_box(monitor.drain(&mut Line)).ok();
+        black_box((monitor.is_open(), monitor.phase(), monitor.histogram(unknown()), monitor.skipped()));
+    }
+}
+
+/// A serial line on which anything may happen.
+struct Line;
+
+impl ErrorType for Line {
+    type Error = ErrorKind;
+}
+
+impl WriteReady for Line {
+    fn write_ready(&mut self) -> Result<bool, ErrorKind> {
+        if unknown() { Ok(unknown()) } else { Err(ErrorKind::Other) }
+    }
+}
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
+        black_box(bytes);
+        if unknown() { Ok(unknown()) } else { Err(ErrorKind::Other) }
+    }
+
+    fn flush(&mut self) -> Result<(), ErrorKind> {
+        Ok(())
+    }
+}
+
 fn receive() {
     let mut receiver = Receiver::<MAX_ENCODED>::new();
     let receiver = black_box(&mut receiver);
+    let mut bytes: &[u8] = unknown();
     while unknown() {
-        match receiver.push(unknown()) {
+        match receiver.take(&mut bytes) {
             Some(Received::Frame(envelope)) => {
-                if let Frame::Buckets(buckets) = &envelope.frame {
-                    let set = |index, count| {
-                        black_box((index, count));
-                    };
-                    black_box(buckets.for_each(set)).ok();
-                }
-                black_box(envelope);
+                read_frame(&envelope.frame);
+                black_box(encode(&envelope, black_box(&mut [0; MAX_ENCODED]))).ok();
             }
             other => {
                 black_box(other);
             }
         }
     }
-}
-
-fn obey() {
-    let mut control = Control::<512>::new();
-    let control = black_box(&mut control);
-    let identity =
-        Identity { device_id: "", boot_id: unknown(), firmware: "", firmware_version: "", clock_hz: unknown() };
-    let mut queue = TxQueue::<512>::new();
-    let mut reporter = Reporter::new(identity, black_box(ReporterConfig::default()));
+    let mut deframer = Deframer::<{ 2 * MAX_ENCODED }>::new();
     while unknown() {
-        control.set_busy(unknown());
-        match control.push::<4>(unknown()) {
-            Some(Request::Start { target, plan }) => {
-                if let Ok(mut runner) = Runner::<64, 4>::new(plan, ()) {
-                    let _ = black_box(runner.poll(unknown(), unknown()));
-                    reporter.expect_acknowledgement();
-                    reporter.poll(unknown(), &mut runner, &mut queue);
-                    reporter.resend(&mut runner);
-                    reporter.finish(unknown(), &runner, &mut queue);
-                }
-                black_box(target);
+        if let Some(Segment::Whole(segment)) = black_box(&mut deframer).take(&mut black_box(&[0; 9][..])) {
+            if unknown() {
+                black_box(decode(segment)).ok();
+            } else if let Ok(command) = decode_command(segment) {
+                command_back(&command);
             }
-            Some(Request::Acknowledge(phase)) => reporter.acknowledge(phase),
-            Some(Request::Identify) => reporter.identify(),
-            other => control.refuse(black_box(if other.is_some() { Refusal::BadTarget } else { Refusal::NoPlan })),
         }
-        reporter.answer(unknown(), control, black_box(&mut queue));
-        reporter.poll_idle::<64, 512>(unknown(), black_box(&mut queue));
-        queue.consume(unknown());
     }
 }
 
+fn read_frame(frame: &Frame<'_>) {
+    match frame {
+        Frame::Buckets(buckets) => {
+            let set = |index, count| {
+                black_box((index, count));
+            };
+            black_box(buckets.for_each(set)).ok();
+        }
+        Frame::Answer(answer) => _ = black_box(answer.refusal()),
+        Frame::Failures(report) => _ = black_box(report.failures.total()),
+        Frame::Totals(totals) => {
+            let parts = black_box(&[(0, 0); 9]).iter().copied();
+            black_box(LatencyHistogram::<64>::from_parts(&totals.totals, parts)).ok();
+        }
+        other => _ = black_box(other),
+    }
+}
+
+fn command_back(envelope: &CommandEnvelope<'_>) {
+    if let Command::Phase { phase, .. } = &envelope.command {
+        let mut plan = plan::<4>();
+        black_box(plan.push(phase.clone())).ok();
+        black_box((plan.content_hash(), plan.instance(unknown())));
+    }
+    black_box(encode_command(envelope, black_box(&mut [0; MAX_ENCODED]))).ok();
+}
+
 fn aggregate() {
-    let mut sum = Aggregate::<64>::new(black_box(Timing::Concurrent));
+    let mut sum = Aggregate::new(black_box(Timing::Concurrent));
     let sum = black_box(&mut sum);
     let mut part = LatencyHistogram::<64>::new();
     merge(&mut part);
-    sum.add(black_box(Phase::new(unknown(), PhaseKind::Profiling).stats()), |_| Some(&*part));
+    sum.add(black_box(Phase::new(unknown(), PhaseKind::Profiling, unknown()).stats()));
     sum.merge(black_box(&sum.clone()));
-    black_box((sum.throughput_nanohertz(), sum.success_rate_ppm(), text()));
-    black_box(sum);
+    black_box((sum.throughput_nanohertz(), sum.success_rate_ppm(), sum.counts(), sum.parts(), sum.is_complete()));
+    black_box((sum.sending_duration(), sum.total_duration()));
 }
 
 /// With the feature `reachable-panic` there is a panic after all: the check can fail.

@@ -1,11 +1,11 @@
-//! All of the above, the runner and the reporter.
+//! All of the above and a device that runs a plan.
 
 #![no_std]
 #![no_main]
 
 use cortex_m_rt::entry;
 use phasemeter_core::histogram::LatencyHistogram;
-use phasemeter_probe::{N, frame, idle, merge, quantile, record, run};
+use phasemeter_probe::{N, frame, merge, quantile, record, run};
 
 #[entry]
 fn main() -> ! {
@@ -14,6 +14,5 @@ fn main() -> ! {
     quantile(&histogram);
     merge(&mut histogram);
     frame(&histogram);
-    run();
-    idle()
+    run()
 }

@@ -7,21 +7,26 @@ use anyhow::{Context, Result};
 const SUBJECT: &str = "phasemeter N=1024";
 const SMALLER: &str = "phasemeter N=512";
 
-/// What the histogram's call may take of a peer's time.
-const RATIOS: [(&str, f64); 4] = [
-    ("hdrhistogram (2 digits)", 0.75),
-    ("sketches-ddsketch (1 %)", 0.2),
-    ("opentelemetry_sdk (160 buckets)", 0.15),
-    ("histogram", 1.4),
+/// What the histogram may take of a peer's time.
+const RATIOS: [(&str, &str, &str, f64); 5] = [
+    ("hdrhistogram (2 digits)", "loop ratio", "time in a loop", 0.75),
+    ("hdrhistogram (2 digits)", "call ratio", "time for a call", 0.8),
+    ("sketches-ddsketch (1 %)", "call ratio", "time for a call", 0.2),
+    ("opentelemetry_sdk (160 buckets)", "call ratio", "time for a call", 0.15),
+    ("histogram", "call ratio", "time for a call", 1.4),
 ];
 
 /// What the histogram may take by itself.
-const LIMITS: [(&str, &str, &str, f64); 4] = [
+const LIMITS: [(&str, &str, &str, f64); 5] = [
+    (SUBJECT, "rising ratio", "time in a loop when each value is a new maximum, beside log-normal ones", 1.5),
     (SUBJECT, "call instructions", "record with all moments, instructions for a call", 50.0),
     (SUBJECT, "percentiles ns", "7 percentiles at N = 1024, ns", 600.0),
     (SUBJECT, "merge ns", "merge at N = 1024, ns", 400.0),
     (SMALLER, "wire encode", "wire bytes at ≤ 1.09 % (OTLP: 774)", 773.0),
 ];
+
+/// What a receiver has to take in a second, in MB: frames, and what is none.
+const DECODE: (&str, f64, f64) = ("frames of a run", 200.0, 20.0);
 
 /// Subject, quantity and value, in the order in which they came.
 #[derive(Default)]
@@ -56,17 +61,19 @@ impl Numbers {
     /// Everything about everyone.
     pub(super) fn peers(&self) -> String {
         let mut text = String::from(
-            "| crate | record, ns loop / call | instructions loop / call | bytes | worst error | 7 percentiles, ns \
-             | merge, ns | wire bytes |\n|---|---|---|---|---|---|---|---|\n",
+            "| crate | record, ns loop / call | each a new maximum / minimum, ns | instructions loop / call | bytes \
+             | worst error | 7 percentiles, ns | merge, ns | wire bytes |\n|---|---|---|---|---|---|---|---|---|\n",
         );
         for (subject, _, _) in self.0.iter().filter(|number| number.1 == "loop ns") {
             let cell = |quantity| number(self.get(subject, quantity));
             let error = self.get(subject, "worst error").map_or("–".into(), percent);
             let _ = writeln!(
                 text,
-                "| {subject} | {} / {} | {} / {} | {} | {error} | {} | {} | {} |",
+                "| {subject} | {} / {} | {} / {} | {} / {} | {} | {error} | {} | {} | {} |",
                 cell("loop ns"),
                 cell("call ns"),
+                cell("rising ns"),
+                cell("falling ns"),
                 cell("loop instructions"),
                 cell("call instructions"),
                 cell("bytes"),
@@ -91,18 +98,26 @@ impl Numbers {
     pub(super) fn targets(&self) -> String {
         let mut text = String::from("| target | measured | at most | |\n|---|---|---|---|\n");
         let mut row = |what: &str, measured: Option<f64>, limit: f64| {
-            let verdict = match measured {
-                Some(measured) if measured <= limit => "met",
-                Some(_) => "**missed**",
-                None => "not measured",
-            };
+            let verdict = verdict(measured.map(|measured| measured <= limit));
             let _ = writeln!(text, "| {what} | {} | {} | {verdict} |", number(measured), number(Some(limit)));
         };
-        for (peer, limit) in RATIOS {
-            row(&format!("time for a call, beside {peer}"), self.get(peer, "call ratio"), limit);
+        for (peer, quantity, what, limit) in RATIOS {
+            row(&format!("{what}, beside {peer}"), self.get(peer, quantity), limit);
         }
         for (subject, quantity, what, limit) in LIMITS {
             row(what, self.get(subject, quantity), limit);
+        }
+        text
+    }
+
+    /// How fast a receiver takes what is on a line.
+    pub(super) fn decode(&self) -> String {
+        let (frames, frames_limit, limit) = DECODE;
+        let mut text = String::from("| bytes on the line | MB/s | at least | |\n|---|---|---|---|\n");
+        for (line, _, rate) in self.0.iter().filter(|number| number.1 == "decode MB/s") {
+            let limit = if line == frames { frames_limit } else { limit };
+            let verdict = verdict(Some(*rate >= limit));
+            let _ = writeln!(text, "| {line} | {rate:.0} | {limit} | {verdict} |");
         }
         text
     }
@@ -116,6 +131,14 @@ impl Numbers {
             let _ = writeln!(text, "| {capacity} | {} | {coarse} | {fine} |", number(Some(*bytes)));
         }
         text
+    }
+}
+
+const fn verdict(is_met: Option<bool>) -> &'static str {
+    match is_met {
+        Some(true) => "met",
+        Some(false) => "**missed**",
+        None => "not measured",
     }
 }
 
@@ -158,13 +181,15 @@ mod tests {
     #[test]
     fn tables_have_what_was_read() {
         let mut numbers = Numbers::default();
-        numbers.read("phasemeter N=1024\tloop ns\t3.5\nphasemeter N=1024\twire encode\t600\nhistogram\tcall ratio\t1.5\nN=64\tbytes\t336").unwrap();
+        numbers.read("phasemeter N=1024\tloop ns\t3.5\nphasemeter N=1024\twire encode\t600\nhistogram\tcall ratio\t1.5\nN=64\tbytes\t336\nnoise\tdecode MB/s\t1500.4\nframes of a run\tdecode MB/s\t199.4").unwrap();
         assert!(
             numbers.peers().contains("| phasemeter N=1024 | 3.50 / – |") && numbers.peers().contains("600 (encode)")
         );
         assert!(numbers.targets().contains("beside histogram | 1.50 | 1.40 | **missed** |"));
         assert!(numbers.targets().contains("| not measured |"));
         assert!(numbers.capacities().contains("| 64 | 336 | 2 | 1 |"));
+        assert!(numbers.decode().contains("| noise | 1500 | 20 | met |"));
+        assert!(numbers.decode().contains("| frames of a run | 199 | 200 | **missed** |"));
         assert!(numbers.read("two\twords").is_err());
     }
 }

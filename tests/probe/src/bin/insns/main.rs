@@ -10,14 +10,14 @@ mod run;
 mod stack;
 mod timer;
 
-use core::fmt::{self, Write as _};
+use core::fmt;
 use core::hint::black_box;
 
 use cortex_m_rt::entry;
 use cortex_m_semihosting::debug::{self, EXIT_FAILURE, EXIT_SUCCESS};
 use cortex_m_semihosting::hio::{self, HostStream};
 use phasemeter_core::histogram::{Counter, HistogramView, LatencyHistogram, bucket_bounds};
-use phasemeter_probe::{N, SEVEN, frame};
+use phasemeter_probe::{N, SEVEN, frame, print};
 
 use latencies::Latencies;
 use timer::instructions;
@@ -49,8 +49,9 @@ fn measure(out: &mut HostStream) -> fmt::Result {
 
     let costs = run::costs(&latencies).ok_or(fmt::Error)?;
     put(out, "plain request insns", costs.request)?;
-    put(out, "nothing to report insns", costs.nothing_due)?;
+    put(out, "idle poll insns", costs.idle)?;
     put(out, "report of a histogram insns", costs.report)?;
+    put(out, "monitor record insns", run::monitor_record(&latencies).ok_or(fmt::Error)?)?;
 
     put(out, "record stack bytes", stack::used(|| black_box(&mut sum).record(black_box(1))))?;
     put(out, "merge stack bytes", stack::used(|| merge(black_box(&mut sum), black_box(&one))))?;
@@ -61,21 +62,7 @@ fn measure(out: &mut HostStream) -> fmt::Result {
 }
 
 fn put(out: &mut HostStream, name: &str, number: u32) -> fmt::Result {
-    let mut digits = [0; 10];
-    let mut rest = number;
-    let mut first = digits.len();
-    for (place, digit) in digits.iter_mut().enumerate().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        (rest, first) = (rest / 10, place);
-        if rest == 0 {
-            break;
-        }
-    }
-    let number = digits.get(first..).and_then(|digits| str::from_utf8(digits).ok()).ok_or(fmt::Error)?;
-    for part in [name, " ", number, "\n"] {
-        out.write_str(part)?;
-    }
-    Ok(())
+    print::put(out, &[name, " "], number.into())
 }
 
 /// The mean of a call, without the loop around it and without the call and the return.

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::batch::{Batch, PhaseBatch, TOLD};
 use super::tags::Tag;
-use crate::process::aiperf::{self, Derivation, Request, Scalars};
+use crate::process::aiperf::{Derivation, Request, Scalars};
 use crate::process::set::DerivedMetrics;
 use crate::process::{Percentiles, ProcessError, ResultSet, Window, WindowSource};
 
 #[derive(Debug)]
-pub(super) struct Totals {
+pub(super) struct Accumulator {
     set: ResultSet,
     exact: bool,
     derivations: BTreeMap<String, Derive>,
@@ -27,7 +27,7 @@ enum Derive {
     All(Box<Derivation>),
 }
 
-impl Totals {
+impl Accumulator {
     pub(super) fn new(set: ResultSet, exact: bool) -> Self {
         Self {
             set,
@@ -117,11 +117,10 @@ impl Totals {
         sort(&mut self.set);
         for (name, phase) in self.set.phases_mut() {
             let Some(derive) = self.derivations.remove(name) else { continue };
-            let window = phase.window.map(|window| aiperf::Window { start_ns: window.start_ns, end_ns: window.end_ns });
             let sum = |tag: &str| phase.metrics().get(tag)?.sum();
             let metrics = match derive {
-                Derive::Scalars(scalars) => scalars.finish(window, sum),
-                Derive::All(derivation) => derivation.finish(window, percentiles.as_slice(), sum),
+                Derive::Scalars(scalars) => scalars.finish(phase.window, sum),
+                Derive::All(derivation) => derivation.finish(phase.window, percentiles.as_slice(), sum),
             };
             phase.derived = DerivedMetrics { percentiles: percentiles.clone(), metrics };
         }

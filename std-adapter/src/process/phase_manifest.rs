@@ -7,18 +7,19 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::{ProcessError, Window, WindowSource};
+use crate::text::quoted;
 
 const NAME: &str = "phase_manifest.json";
 /// Far more than the phases of any benchmark take.
 const MAX_BYTES: u64 = 16 << 20;
 
 #[derive(Deserialize)]
-struct Manifest {
-    phases: Vec<Phase>,
+struct PhaseManifest {
+    phases: Vec<ManifestPhase>,
 }
 
 #[derive(Deserialize)]
-struct Phase {
+struct ManifestPhase {
     #[serde(rename = "phase_name")]
     name: String,
     start_ns: Option<u64>,
@@ -33,14 +34,14 @@ pub(super) fn beside(records: &Path) -> Result<Vec<(String, Window)>, ProcessErr
         file => file,
     };
     let mut text = Vec::new();
-    let problem = |problem: String| ProcessError::Manifest { path: path.clone(), problem };
+    let problem = |problem: String| ProcessError::PhaseManifest { path: path.clone(), problem };
     file.and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text)).map_err(|error| problem(error.to_string()))?;
-    let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| problem(error.to_string()))?;
-    let window = |phase: Phase| match (phase.start_ns, phase.end_ns) {
+    let manifest: PhaseManifest = serde_json::from_slice(&text).map_err(|error| problem(error.to_string()))?;
+    let window = |phase: ManifestPhase| match (phase.start_ns, phase.end_ns) {
         (Some(start_ns), Some(end_ns)) if start_ns <= end_ns => {
             Ok(Some((phase.name, Window { start_ns, end_ns, source: WindowSource::Manifest })))
         }
-        (Some(_), Some(_)) => Err(problem(format!("the phase {:?} ends before it begins", phase.name))),
+        (Some(_), Some(_)) => Err(problem(format!("the phase {} ends before it begins", quoted(&phase.name)))),
         // A phase that was never begun, or never ended.
         _ => Ok(None),
     };

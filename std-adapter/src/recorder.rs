@@ -1,5 +1,7 @@
 //! Many sources into one capture, until their runs are over.
 //!
+//! A device that measures itself may have no end; it is recorded until somebody ends that.
+//!
 //! Each source has a thread that reads; one loop writes the capture and applies what it wrote. Nothing looks at a byte
 //! before it is in the capture.
 
@@ -10,17 +12,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
-use crate::capture::{CaptureError, CaptureReader, CaptureWriter, EndKind, EndReason, Record};
+use crate::atomic::WriteError;
+use crate::capture::{CaptureError, CaptureReader, CaptureRecord, CaptureWriter, EndKind, EndReason};
 use crate::hook::{Background, HookError, Hooks, PhaseWatch};
-use crate::remote::{RemoteControl, RemoteError};
-use crate::run::{CAPTURE_FILE, Run, WriteError, write_artifacts};
+use crate::remote::{RemoteControl, RemoteError, STOP_WITHIN};
+use crate::replay::{CAPTURE_FILE, Run, write_artifacts};
 use crate::session::{Note, Session};
 use crate::source::{Event, EventKind, Line, spawn_reader};
 
 /// How many reads may wait for the capture; a line's own buffers take the rest.
 const QUEUED_READS: usize = 256;
-/// How long a device that was told to stop may take to say what it measured.
-const STOP_WITHIN: Duration = Duration::from_secs(10);
 /// How often progress is shown and the stop flag is looked at.
 const TICK: Duration = Duration::from_millis(100);
 /// After the last device has finished: its repeats are taken as long as frames come this often,
@@ -101,7 +102,9 @@ pub fn record(
     let mut lines = Vec::new();
     for (number, Recorded { identity, line, hooks, remote }) in (0..=u16::MAX).zip(sources) {
         let at_ns = recording.nanos(Instant::now());
-        recording.append(&Record::Source { source: number, identity: identity.into(), at_ns }, watcher)?;
+        let plan_hash = remote.as_ref().map(RemoteControl::plan_hash);
+        recording
+            .append(&CaptureRecord::Source { source: number, identity: identity.into(), plan_hash, at_ns }, watcher)?;
         recording.phases.push(Phases::new(hooks)?);
         recording.remotes.push(remote);
         lines.push((number, line));
@@ -142,7 +145,7 @@ impl Phases {
     fn note(&mut self, note: &Note) {
         let Some(hooks) = &mut self.hooks else { return };
         match note {
-            Note::Reset => self.watch.reset(),
+            Note::Begin { .. } => self.watch.reset(),
             Note::Phase(report, uptime) => self.watch.see(report, *uptime, hooks),
             _ => {}
         }
@@ -224,16 +227,18 @@ impl Recording {
             let Err(error) = act(remote, &state.session) else { continue };
             self.remotes[index] = None;
             let (at_ns, reason) = (self.nanos(Instant::now()), error.to_string().into());
-            self.append(&Record::SourceEnd { source, at_ns, kind: EndKind::Error, reason }, watcher)?;
+            self.append(&CaptureRecord::SourceEnd { source, at_ns, kind: EndKind::Error, reason }, watcher)?;
         }
         Ok(())
     }
 
     fn take(&mut self, event: Event, watcher: &mut impl Watcher) -> Result<(), CaptureError> {
         let (source, at_ns) = (event.source, self.nanos(event.at));
-        let end = |kind, reason| Record::SourceEnd { source, at_ns, kind, reason };
+        let end = |kind, reason| CaptureRecord::SourceEnd { source, at_ns, kind, reason };
         match event.kind {
-            EventKind::Bytes(bytes) => self.append(&Record::Data { source, at_ns, bytes: bytes.into() }, watcher),
+            EventKind::Bytes(bytes) => {
+                self.append(&CaptureRecord::Data { source, at_ns, bytes: bytes.into() }, watcher)
+            }
             EventKind::Ended => {
                 self.append(&end(EndKind::Eof, Cow::Borrowed("the other side closed the line")), watcher)
             }
@@ -242,7 +247,7 @@ impl Recording {
     }
 
     /// First to the capture, then to the run.
-    fn append(&mut self, record: &Record<'_>, watcher: &mut impl Watcher) -> Result<(), CaptureError> {
+    fn append(&mut self, record: &CaptureRecord<'_>, watcher: &mut impl Watcher) -> Result<(), CaptureError> {
         self.capture.append(record)?;
         self.run.apply(record, |source, note| {
             if let Some(phases) = self.phases.get_mut(usize::from(source)) {
@@ -258,10 +263,10 @@ impl Recording {
         for source in 0..u16::try_from(self.run.sources().len()).unwrap_or(u16::MAX) {
             if self.run.sources().get(usize::from(source)).is_some_and(|state| state.ended.is_none()) {
                 let reason = Cow::Borrowed("recording ended");
-                self.append(&Record::SourceEnd { source, at_ns, kind: EndKind::Stopped, reason }, watcher)?;
+                self.append(&CaptureRecord::SourceEnd { source, at_ns, kind: EndKind::Stopped, reason }, watcher)?;
             }
         }
-        self.append(&Record::End { at_ns, reason }, watcher)?;
+        self.append(&CaptureRecord::End { at_ns, reason }, watcher)?;
         self.capture.finish()?;
         watcher.tick(&self.run);
         Ok((self.run, self.phases))
@@ -271,3 +276,6 @@ impl Recording {
         u64::try_from(at.saturating_duration_since(self.start).as_nanos()).unwrap_or(u64::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests;

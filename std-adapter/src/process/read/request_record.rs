@@ -18,7 +18,7 @@ pub(super) enum Outcome {
 
 /// The line that was read last. It is used again and again, so that reading allocates nothing.
 #[derive(Debug, Default)]
-pub(super) struct Record {
+pub(super) struct RequestRecord {
     /// Counts the lines of this thread.
     pub(super) number: u64,
     /// Empty if the line names none.
@@ -37,7 +37,7 @@ pub(super) struct Record {
     pub(super) tags: Tags,
 }
 
-impl Record {
+impl RequestRecord {
     /// Forgets the last line.
     pub(super) fn clear(&mut self) {
         self.number = self.number.wrapping_add(1);

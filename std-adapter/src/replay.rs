@@ -1,0 +1,148 @@
+//! Capture records to a run, and a run to its artifacts. A live recording and a replay apply the same records here, so
+//! that every artifact of a run directory can be rebuilt byte for byte.
+
+#[cfg(feature = "process")]
+mod result_sets;
+
+use std::path::Path;
+
+use crate::atomic::{WriteError, write_atomically};
+use crate::capture::{CaptureError, CaptureReader, CaptureRecord, EndKind, EndReason};
+use crate::report::{Observed, RunInfo, Summary, render, summarize};
+use crate::session::{Note, Session};
+use crate::text::{printable, to_json};
+
+/// The capture's name in a run directory.
+pub const CAPTURE_FILE: &str = "capture.pmcap";
+/// The summary's name in a run directory.
+pub const SUMMARY_FILE: &str = "summary.json";
+/// The report's name in a run directory.
+pub const REPORT_FILE: &str = "report.txt";
+
+/// One line of a run.
+#[derive(Debug)]
+pub struct SourceState {
+    /// Names the line.
+    pub identity: String,
+    /// What it told.
+    pub session: Session,
+    /// How it ended, and why.
+    pub ended: Option<(EndKind, String)>,
+}
+
+impl SourceState {
+    fn observed(&self) -> Observed<'_> {
+        let failure = match &self.ended {
+            Some((EndKind::Error, reason)) => Some(reason.as_str()),
+            _ => None,
+        };
+        Observed { source: &self.identity, session: &self.session, failure }
+    }
+}
+
+/// A run as far as its records were applied.
+#[derive(Debug, Default)]
+pub struct Run {
+    id: String,
+    started_unix_ns: u64,
+    sources: Vec<SourceState>,
+    /// Why recording ended, and how many nanoseconds after it began.
+    end: Option<(EndReason, u64)>,
+}
+
+impl Run {
+    /// A run of which nothing is known.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Applies the next record; `note` is called with the number of the line and what is worth telling of it.
+    ///
+    /// Records about lines that were never opened are left out: a capture does not have them.
+    pub fn apply(&mut self, record: &CaptureRecord<'_>, mut note: impl FnMut(u16, Note)) {
+        match record {
+            CaptureRecord::Start { run_id, unix_ns, .. } => {
+                self.id = printable(run_id);
+                self.started_unix_ns = *unix_ns;
+            }
+            CaptureRecord::Source { source, identity, plan_hash, .. } if usize::from(*source) == self.sources.len() => {
+                let session = plan_hash.map_or_else(Session::new, Session::expecting);
+                self.sources.push(SourceState { identity: printable(identity), session, ended: None });
+            }
+            CaptureRecord::Data { source, bytes, .. } => {
+                if let Some(state) = self.sources.get_mut(usize::from(*source)) {
+                    state.session.feed(bytes, |what| note(*source, what));
+                }
+            }
+            CaptureRecord::SourceEnd { source, kind, reason, .. } => {
+                if let Some(state) = self.sources.get_mut(usize::from(*source)) {
+                    // Text that no delimiter followed, such as a crash message, ends here.
+                    state.session.feed(&[0], |what| note(*source, what));
+                    state.ended = Some((*kind, printable(reason)));
+                }
+            }
+            CaptureRecord::End { at_ns, reason } => self.end = Some((*reason, *at_ns)),
+            CaptureRecord::Source { .. } => {}
+        }
+    }
+
+    /// The lines, by number.
+    pub fn sources(&self) -> &[SourceState] {
+        &self.sources
+    }
+
+    /// Whether nothing more is expected: each line has ended, or its device said that its run is over.
+    pub fn is_over(&self) -> bool {
+        self.sources.iter().all(|source| source.ended.is_some() || source.session.is_finished())
+    }
+
+    /// Everything that is known of the run.
+    pub fn summary(&self) -> Summary {
+        let info = RunInfo { id: self.id.clone(), started_unix_ns: self.started_unix_ns, end: self.end };
+        let observed: Vec<_> = self.sources.iter().map(SourceState::observed).collect();
+        summarize(&info, &observed)
+    }
+}
+
+/// A run that was rebuilt from its capture.
+#[derive(Debug)]
+pub struct Replayed {
+    /// The run.
+    pub run: Run,
+    /// What is wrong with the capture's end, in words: a torn tail or damage. What came before is in the run.
+    pub damage: Option<String>,
+}
+
+/// Rebuilds a run from its capture.
+///
+/// # Errors
+/// [`CaptureError`] if the file cannot be read or is not a capture. A capture that breaks off is no error.
+pub fn replay(capture: &Path) -> Result<Replayed, CaptureError> {
+    let mut reader = CaptureReader::open(capture)?;
+    let mut run = Run::new();
+    for record in &mut reader {
+        run.apply(&record?, |_, _| {});
+    }
+    let damage = match (reader.damaged_at(), reader.torn_tail()) {
+        (Some(offset), _) => Some(format!("{} is damaged at byte {offset}; what follows is lost", capture.display())),
+        (None, Some(offset)) => {
+            Some(format!("{} breaks off within the record at byte {offset}; all before it is used", capture.display()))
+        }
+        (None, None) => None,
+    };
+    Ok(Replayed { run, damage })
+}
+
+/// Writes `summary.json` and `report.txt` into `directory`, each whole or not at all.
+///
+/// # Errors
+/// The first failure of the file system, with the path of the file.
+pub fn write_artifacts(directory: &Path, summary: &Summary) -> Result<(), WriteError> {
+    let path = directory.join(SUMMARY_FILE);
+    let json = to_json(summary).map_err(std::io::Error::from).map_err(WriteError::at(&path))?;
+    write_atomically(&path, json.as_bytes())?;
+    write_atomically(&directory.join(REPORT_FILE), render(summary).as_bytes())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! A run in the terms of post-processors.
+
+use phasemeter_core::metric::{LoadMetric, Metric, Unit};
+use phasemeter_core::phase::{PhaseCounts, PhaseStats};
+use phasemeter_core::plan::PhaseKind;
+
+use super::{Run, SourceState};
+use crate::process::{
+    Distribution, OutcomeCounts, PhaseResults, ProcessError, REQUEST_LATENCY, ResultSet, Window, WindowSource,
+};
+use crate::session::{Boot, PhaseRecord, seen_twice};
+
+impl Run {
+    /// What each device measured, for post-processors: a set a device, by the names of the phases.
+    ///
+    /// Each metric goes by the device's own name for it, times in milliseconds and plain numbers as they are; the service
+    /// time also goes by AIPerf's name, [`REQUEST_LATENCY`]. Phases of one name are joined. Only whole snapshots count, and
+    /// a device that several sources show counts once. Metrics and phases of which the name did not come are left out.
+    ///
+    /// # Errors
+    /// [`ProcessError`] if a device has more phases than a set can hold, or a metric whose unit changed.
+    pub fn result_sets(&self) -> Result<Vec<ResultSet>, ProcessError> {
+        let sessions: Vec<_> = self.sources.iter().map(|source| &source.session).collect();
+        let twice = seen_twice(&sessions);
+        let mut sets = Vec::new();
+        for (place, source) in self.sources.iter().enumerate() {
+            let left_out = |boot: usize| twice.iter().any(|twice| (twice.session, twice.boot) == (place, boot));
+            let boots = source.session.boots().iter().enumerate();
+            let is_other = twice.iter().any(|twice| twice.session == place);
+            let boots: Vec<_> = boots.filter(|(boot, _)| !left_out(*boot)).map(|(_, boot)| boot).collect();
+            if is_other && !boots.iter().any(|boot| boot.has_begun()) {
+                continue;
+            }
+            sets.push(set_of(source, &boots)?);
+        }
+        Ok(sets)
+    }
+}
+
+fn set_of(source: &SourceState, boots: &[&Boot]) -> Result<ResultSet, ProcessError> {
+    let device = source.session.info().map(|info| info.device_id.as_str());
+    let name = device.filter(|id| !id.is_empty()).unwrap_or(&source.identity);
+    let mut set = ResultSet::new(name);
+    for (boot, record) in boots.iter().flat_map(|boot| boot.phases().map(move |record| (boot, record))) {
+        let Some(stats) = record.stats() else { continue };
+        let mut part = ResultSet::new(name);
+        *part.phase(&record.name())? = phase_of(stats, boot, record, name)?;
+        set.merge(&part)?;
+    }
+    Ok(set)
+}
+
+/// One phase in the terms of post-processors.
+fn phase_of(stats: &PhaseStats, boot: &Boot, record: &PhaseRecord, device: &str) -> Result<PhaseResults, ProcessError> {
+    let PhaseCounts { errors, cancelled, .. } = stats.counts;
+    let counts = OutcomeCounts { successful: stats.counts.successful(), errors, cancelled };
+    let window = stats.started_at.zip(stats.completed_at).map(|(start, end)| Window {
+        start_ns: start.as_nanos(),
+        end_ns: end.as_nanos(),
+        source: WindowSource::Manifest,
+    });
+    let mut phase = PhaseResults::new(counts, window);
+    phase.warmup = stats.kind == PhaseKind::Warmup;
+    for (id, mirror) in record.metrics() {
+        let (Some(Metric { name, unit }), Some(histogram)) = (boot.metric(id), mirror.histogram()) else { continue };
+        let distribution = Distribution::from_histogram(&**histogram, unit);
+        let is_latency = (name, unit) == (LoadMetric::ServiceTime.name(), Unit::Nanoseconds);
+        let alias = (is_latency && boot.metric_id(REQUEST_LATENCY).is_none()).then_some(REQUEST_LATENCY);
+        for tag in alias.into_iter().chain([name]) {
+            phase.metric(tag, distribution.unit(), device)?.merge(&distribution);
+        }
+    }
+    Ok(phase)
+}

@@ -1,0 +1,136 @@
+//! The values of one metric, merged over devices and boots.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use phasemeter_core::histogram::HistogramView;
+use phasemeter_core::metric::{Metric, Unit};
+use phasemeter_core::summary::{Percentile, STANDARD};
+
+use super::model::{MetricSummary, Number, PercentileSummary};
+use crate::session::{Boot, HostHistogram, PhaseRecord, UNNAMED};
+
+/// What a metric is called. Those without a name are told apart by their ids, which mean nothing on other devices.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum MetricName {
+    Told(String),
+    Unnamed(u8),
+}
+
+impl fmt::Display for MetricName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Told(name) => f.write_str(name),
+            Self::Unnamed(id) => write!(f, "metric {id} {UNNAMED}"),
+        }
+    }
+}
+
+/// The metrics of a phase.
+#[derive(Default)]
+pub(super) struct Metrics(BTreeMap<MetricName, MergedMetric>);
+
+/// One metric.
+struct MergedMetric {
+    /// `None` while it has no name.
+    unit: Option<Unit>,
+    histogram: Box<HostHistogram>,
+    expected: u64,
+    /// Parts have different units: no values are merged.
+    is_mixed: bool,
+}
+
+impl Metrics {
+    /// The metrics of one boot's phase.
+    pub(super) fn of(boot: &Boot, phase: &PhaseRecord) -> Self {
+        let metrics = phase.metrics().map(|(id, mirror)| {
+            let metric = boot.metric(id);
+            let name = metric.map_or(MetricName::Unnamed(id), |Metric { name, .. }| MetricName::Told(name.to_owned()));
+            let histogram = mirror.histogram().unwrap_or_else(empty);
+            let unit = metric.map(|metric| metric.unit);
+            (name, MergedMetric { unit, histogram, expected: mirror.expected(), is_mixed: false })
+        });
+        Self(metrics.filter(|(_, metric)| metric.expected > 0).collect())
+    }
+
+    /// Adds those of another boot, or of another device: then nothing is known of those without a name.
+    pub(super) fn merge(&mut self, other: &Self, is_other_device: bool) {
+        for (name, part) in &other.0 {
+            if is_other_device && matches!(name, MetricName::Unnamed(_)) {
+                continue;
+            }
+            let merged = self.0.entry(name.clone()).or_insert_with(|| MergedMetric {
+                unit: part.unit,
+                histogram: empty(),
+                expected: 0,
+                is_mixed: false,
+            });
+            merged.is_mixed |= part.is_mixed || merged.unit != part.unit;
+            merged.expected = merged.expected.saturating_add(part.expected);
+            merged.histogram.merge(&part.histogram);
+        }
+    }
+
+    /// How many values were observed, and how many the devices told of.
+    pub(super) fn coverage(&self) -> (u64, u64) {
+        self.0.values().fold((0, 0), |(observed, expected), metric| {
+            (observed.saturating_add(metric.histogram.count()), expected.saturating_add(metric.expected))
+        })
+    }
+
+    /// The names of metrics of which parts have different units.
+    pub(super) fn mixed(&self) -> impl Iterator<Item = &MetricName> {
+        self.0.iter().filter(|(_, metric)| metric.is_mixed).map(|(name, _)| name)
+    }
+
+    pub(super) fn summaries(&self) -> BTreeMap<String, MetricSummary> {
+        let alike = self.0.iter().filter(|(_, metric)| !metric.is_mixed);
+        alike.map(|(name, metric)| (name.to_string(), summary(metric))).collect()
+    }
+}
+
+fn empty() -> Box<HostHistogram> {
+    Box::default()
+}
+
+fn summary(MergedMetric { unit, histogram, expected, .. }: &MergedMetric) -> MetricSummary {
+    let number = |value| number(*unit, value);
+    MetricSummary {
+        unit: match unit {
+            Some(Unit::Nanoseconds) => "ms",
+            Some(_) => "count",
+            None => "unknown",
+        }
+        .to_owned(),
+        count: histogram.count(),
+        expected: *expected,
+        min: histogram.min().map(number),
+        max: histogram.max().map(number),
+        mean: histogram.mean().map(number),
+        stdev: histogram.stdev().map(number),
+        saturated: histogram.saturation().any(),
+        relative_error: f64::from(histogram.relative_error_ppm()) / 1e6,
+        percentiles: STANDARD.into_iter().map(|p| (p.to_string(), percentile(*unit, histogram, p))).collect(),
+    }
+}
+
+fn percentile(unit: Option<Unit>, histogram: &HistogramView<u64>, percentile: Percentile) -> PercentileSummary {
+    match histogram.quantile(percentile) {
+        Some(quantile) if histogram.resolves(percentile) => PercentileSummary {
+            value: Some(number(unit, quantile.value)),
+            lower: Some(number(unit, quantile.lower)),
+            upper: Some(number(unit, quantile.upper)),
+            reason: None,
+        },
+        _ => {
+            let needed = 1_000_000_u32.div_ceil(1_000_000 - percentile.ppm());
+            let reason = format!("{percentile} needs {needed} samples and there are {}", histogram.count());
+            PercentileSummary { value: None, lower: None, upper: None, reason: Some(reason) }
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact up to 104 days")]
+fn number(unit: Option<Unit>, value: u64) -> Number {
+    if unit == Some(Unit::Nanoseconds) { Number::Millis(value as f64 / 1e6) } else { Number::Plain(value) }
+}

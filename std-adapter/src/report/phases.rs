@@ -1,0 +1,244 @@
+//! The phases of a run: of all devices together, and of each.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use phasemeter_core::aggregate::{Aggregate, Timing};
+use phasemeter_core::outcome::Failures;
+use phasemeter_core::phase::{PhaseCounts, PhaseState, PhaseStats};
+use phasemeter_core::plan::PhaseKind;
+use phasemeter_core::time::Duration;
+
+use super::metric::Metrics;
+use super::model::{CountsSummary, CoverageCounts, DeviceSummary, DurationsSummary, FailuresSummary, PhaseSummary};
+use crate::session::{Boot, PhaseRecord};
+
+/// What one phase has in common over devices and boots: its place in the run, name, kind and instance.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    index: u16,
+    name: String,
+    kind: Option<&'static str>,
+    instance: u16,
+}
+
+impl Key {
+    fn of(phase: &PhaseRecord) -> Self {
+        let stats = phase.stats();
+        Self {
+            index: phase.index(),
+            name: phase.name().into_owned(),
+            kind: stats.map(|stats| stats.kind.name()),
+            instance: stats.map_or(0, |stats| stats.instance),
+        }
+    }
+}
+
+/// A phase of one device over its boots, or of all devices.
+struct Merged {
+    kind: Option<PhaseKind>,
+    sum: Aggregate,
+    /// How many were merged, those without a report included.
+    parts: u32,
+    failures: FailuresSummary,
+    metrics: Metrics,
+    coverage: CoverageCounts,
+    state: Option<PhaseState>,
+    timed_out: bool,
+    cancelled: bool,
+}
+
+impl Merged {
+    fn new(timing: Timing, kind: Option<PhaseKind>) -> Self {
+        Self {
+            kind,
+            sum: Aggregate::new(timing),
+            parts: 0,
+            failures: FailuresSummary::default(),
+            metrics: Metrics::default(),
+            coverage: CoverageCounts::of(0, 0, true),
+            state: Some(PhaseState::Complete),
+            timed_out: false,
+            cancelled: false,
+        }
+    }
+
+    /// Adds what a boot told of the phase. Of one that is open, what is expected is what its last snapshot told, if
+    /// that is `settled`.
+    fn add(&mut self, boot: &Boot, phase: &PhaseRecord, settled: bool) {
+        let metrics = Metrics::of(boot, phase);
+        let (_, told) = metrics.coverage();
+        let (expected, is_final) = if phase.is_over() { (phase.expected(), true) } else { (told, settled) };
+        let coverage = CoverageCounts::of(phase.observed(), expected, is_final);
+        self.add_part(1, phase.stats(), coverage);
+        if let Some(stats) = phase.stats() {
+            self.sum.add(stats);
+            self.failures.add(&FailuresSummary::of(phase.failures(), stats.counts.errors));
+        }
+        self.metrics.merge(&metrics, false);
+    }
+
+    /// Adds another device.
+    fn merge(&mut self, other: &Self, is_other_device: bool) {
+        self.sum.merge(&other.sum);
+        self.failures.add(&other.failures);
+        self.metrics.merge(&other.metrics, is_other_device);
+        self.parts += other.parts;
+        self.coverage = CoverageCounts::sum([self.coverage, other.coverage]);
+        self.state = self.state.min(other.state);
+        self.timed_out |= other.timed_out;
+        self.cancelled |= other.cancelled;
+    }
+
+    fn add_part(&mut self, parts: u32, stats: Option<&PhaseStats>, coverage: CoverageCounts) {
+        self.parts += parts;
+        self.coverage = CoverageCounts::sum([self.coverage, coverage]);
+        self.state = self.state.min(stats.map(|stats| stats.state));
+        self.timed_out |= stats.is_some_and(|stats| stats.timed_out);
+        self.cancelled |= stats.is_some_and(|stats| stats.cancelled);
+    }
+
+    fn summary(&self, key: &Key, device: Option<String>) -> PhaseSummary {
+        let is_complete = self.state == Some(PhaseState::Complete);
+        let is_sent = self.state >= Some(PhaseState::SendingComplete);
+        // A monitored phase has no requests, and of an unknown one nothing is known.
+        let has_requests = self.kind.is_some_and(|kind| kind != PhaseKind::Monitor);
+        PhaseSummary {
+            phase: key.name.clone(),
+            kind: self.kind,
+            index: key.index,
+            instance: key.instance,
+            device,
+            parts: self.parts,
+            state: self.state,
+            timed_out: self.timed_out,
+            cancelled: self.cancelled,
+            counts: has_requests.then(|| CountsSummary::of(self.sum.counts())),
+            failures: has_requests.then(|| self.failures.clone()),
+            durations: DurationsSummary {
+                sending_s: (is_sent && has_requests).then(|| seconds(self.sum.sending_duration())),
+                total_s: is_complete.then(|| seconds(self.sum.total_duration())),
+            },
+            throughput_rps: (is_complete && has_requests).then(|| nanohertz(self.sum.throughput_nanohertz())),
+            success_rate: self.sum.success_rate_ppm().filter(|_| has_requests).map(|ppm| f64::from(ppm) / 1e6),
+            coverage: self.coverage,
+            metrics: self.metrics.summaries(),
+        }
+    }
+}
+
+impl CountsSummary {
+    fn of(counts: &PhaseCounts) -> Self {
+        let PhaseCounts { sent, completed, errors, cancelled, unsent, unsent_at_least } = *counts;
+        Self { sent, completed, errors, cancelled, unsent, unsent_at_least, in_flight: counts.in_flight() }
+    }
+}
+
+impl FailuresSummary {
+    /// Errors by cause, as far as the causes are known.
+    fn of(failures: Option<&Failures>, errors: u64) -> Self {
+        let Some(failures) = failures else { return Self { unknown: errors, ..Self::default() } };
+        let mut statuses = BTreeMap::new();
+        for (code, count) in &failures.statuses {
+            let sum: &mut u64 = statuses.entry(*code).or_default();
+            *sum = sum.saturating_add(*count);
+        }
+        Self {
+            not_connected: failures.not_connected,
+            timed_out: failures.timed_out,
+            broken: failures.broken,
+            malformed: failures.malformed,
+            statuses,
+            other_statuses: failures.other_statuses,
+            unknown: errors.saturating_sub(failures.total()),
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (sum, more) in [
+            (&mut self.not_connected, other.not_connected),
+            (&mut self.timed_out, other.timed_out),
+            (&mut self.broken, other.broken),
+            (&mut self.malformed, other.malformed),
+            (&mut self.other_statuses, other.other_statuses),
+            (&mut self.unknown, other.unknown),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
+        for (code, more) in &other.statuses {
+            let sum = self.statuses.entry(*code).or_default();
+            *sum = sum.saturating_add(*more);
+        }
+    }
+}
+
+impl CoverageCounts {
+    #[expect(clippy::cast_precision_loss, reason = "a ratio for display; equality is decided on the counts")]
+    pub(super) fn of(observed: u64, expected: u64, is_final: bool) -> Self {
+        let ratio = if observed == expected { 1.0 } else { observed as f64 / expected as f64 };
+        Self { observed, expected, ratio: is_final.then_some(ratio) }
+    }
+
+    /// Known if every part is.
+    pub(super) fn sum(parts: impl IntoIterator<Item = Self>) -> Self {
+        let (observed, expected, is_final) = parts.into_iter().fold((0_u64, 0_u64, true), |sum, part| {
+            let (observed, expected, is_final) = sum;
+            let sums = (observed.saturating_add(part.observed), expected.saturating_add(part.expected));
+            (sums.0, sums.1, is_final && part.ratio.is_some())
+        });
+        Self::of(observed, expected, is_final)
+    }
+}
+
+/// A device's runs that count, in the order in which they began.
+pub(super) struct Runs<'a> {
+    pub(super) boots: Vec<&'a Boot>,
+    /// What is open is whole as of its last snapshot.
+    pub(super) settled: bool,
+}
+
+/// What the boots of a device told of a phase.
+type Views<'a> = Vec<(&'a Boot, &'a PhaseRecord)>;
+
+/// The summaries of each phase: all devices together first, then each, in the order in which a run has its phases; and
+/// what is to be said of the merging.
+pub(super) fn phases(runs: &[Runs<'_>], devices: &[DeviceSummary]) -> (Vec<PhaseSummary>, Vec<String>) {
+    // The place of a phase among those of its device orders the phases of different devices as well.
+    let mut by_phase: BTreeMap<Key, BTreeMap<usize, Views<'_>>> = BTreeMap::new();
+    for (device, Runs { boots, .. }) in runs.iter().enumerate() {
+        for (boot, phase) in boots.iter().flat_map(|boot| boot.phases().map(move |phase| (*boot, phase))) {
+            by_phase.entry(Key::of(phase)).or_default().entry(device).or_default().push((boot, phase));
+        }
+    }
+    let (mut summaries, mut mixed) = (Vec::new(), BTreeSet::new());
+    // One phase after the other, as its histograms take much memory while they are merged.
+    for (key, parts) in by_phase {
+        let one = parts.values().flatten().next();
+        let kind = one.and_then(|(_, phase)| phase.stats()).map(|stats| stats.kind);
+        let mut all = Merged::new(Timing::Concurrent, kind);
+        let mut of_devices = Vec::new();
+        for (device, views) in &parts {
+            let mut part = Merged::new(Timing::Sequential, kind);
+            for (boot, phase) in views {
+                part.add(boot, phase, runs.get(*device).is_some_and(|runs| runs.settled));
+            }
+            all.merge(&part, parts.len() > 1);
+            of_devices.push(part.summary(&key, devices.get(*device).map(|device| device.id.clone())));
+        }
+        mixed.extend(all.metrics.mixed().map(|metric| {
+            format!("{metric} has one unit on one device or boot and another on the other: its values are not merged")
+        }));
+        summaries.push(all.summary(&key, None));
+        summaries.append(&mut of_devices);
+    }
+    (summaries, mixed.into_iter().collect())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact up to 104 days")]
+pub(super) fn seconds(length: Duration) -> f64 {
+    length.as_nanos() as f64 / 1e9
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate for display")]
+fn nanohertz(rate: u128) -> f64 {
+    rate as f64 / 1e9
+}

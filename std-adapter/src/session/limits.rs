@@ -1,0 +1,27 @@
+//! What a session keeps at most, whatever the line says.
+
+/// The most buckets between the first and the last used one of a histogram.
+pub(super) const MAX_BUCKETS: u32 = 4096;
+/// All histograms of a device together may have so many buckets,
+pub(super) const MAX_ALL_BUCKETS: usize = 4 << 20;
+/// and all its boots so many phases.
+pub(super) const MAX_PHASES: usize = 16_384;
+/// Of a device that runs more often, the runs before the last one are forgotten, but for the first ones.
+pub(super) const MAX_BOOTS: usize = 64;
+
+/// How much more a session keeps. Nothing is given back: a device cannot have a host forget and begin anew for ever.
+#[derive(Debug)]
+pub(super) struct Room {
+    /// Buckets of all histograms.
+    pub(super) buckets: usize,
+    /// Phases of all boots.
+    pub(super) phases: usize,
+    /// The counts of neighbouring buckets that are being read: memory that is used again.
+    pub(super) run: Vec<u64>,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { buckets: MAX_ALL_BUCKETS, phases: MAX_PHASES, run: Vec::new() }
+    }
+}
