@@ -9,10 +9,14 @@ pub mod decode;
 #[expect(clippy::missing_panics_doc, reason = "it is the tests' device, without what else their crate needs")]
 #[path = "../../src/device.rs"]
 pub mod device;
+#[path = "../../src/direct.rs"]
+pub mod direct;
 pub mod instructions;
 pub mod ours;
 #[cfg(feature = "peers")]
 pub mod peers;
+#[path = "../../src/random.rs"]
+mod random;
 pub mod sketch;
 pub mod timing;
 
