@@ -155,8 +155,9 @@ fn logs_tell_the_phases() {
     decode.arg("-e").arg(&image).stdin(std::fs::File::open(log).unwrap());
     let told = Running::start(&mut decode).wait(LIMIT);
     let places = ["Warmup", "Profiling"].map(|kind| {
-        ["PHASE_START", "PHASE_SENDING_COMPLETE", "PHASE_COMPLETE"].map(|event| {
-            let text = format!("{event}: {kind}");
+        ["Start", "SendingComplete", "Complete"].map(|event| {
+            // With the space: the end of one name is another.
+            let text = format!(" {event}: {kind}");
             told.stdout.find(&text).unwrap_or_else(|| panic!("{text} is missing: {}", told.stdout))
         })
     });
