@@ -236,6 +236,7 @@ proptest! {
             grown.record(*value);
             assert_span_is_sound(&grown);
         }
+        assert_sound(&grown);
         prop_assert_eq!(bytes(&merged(&earlier, &interval)), bytes(&later));
         prop_assert_eq!(bytes(&merged(&interval, &earlier)), bytes(&later));
         let exact = small(&after);
@@ -315,6 +316,7 @@ proptest! {
         let sum = u128::from(sum);
         let totals = Totals { scale, count, zero, min, max, min_exact, max_exact, sum, sum_of_squares, saturation };
         if let Ok(histogram) = Small::from_parts(&totals, buckets) {
+            assert_eq!(histogram.totals(), totals);
             assert_sound(&histogram);
         }
     }

@@ -65,6 +65,9 @@ fn saturated_sums_yield_no_moments() {
     histogram.record_n(1, u64::MAX);
     assert!(histogram.saturation().count());
     assert_eq!((histogram.count(), histogram.mean()), (u64::MAX, None));
+    // How many values are above a rank is not known then.
+    let median = histogram.quantile(Percentile::P50).unwrap();
+    assert_eq!((median.lower, median.upper), (1, u64::MAX));
     assert_sound(&histogram);
     histogram.record_n(u64::MAX, u64::MAX);
     assert!(histogram.saturation().sum());
@@ -83,6 +86,14 @@ fn the_last_of_all_counts_is_not_passed_one_by_one() {
     rest.record_n(5, u64::MAX - 2);
     merged.merge(&rest);
     for mut histogram in [recorded, merged] {
+        let mut elsewhere = histogram.clone();
+        // The third makes the lower half of the sum carry no more.
+        for _ in 0..3 {
+            elsewhere.record(6);
+        }
+        assert!(elsewhere.saturation().count() && !elsewhere.saturation().buckets());
+        assert_eq!((elsewhere.count(), elsewhere.max()), (u64::MAX, Some(6)));
+        assert_sound(&elsewhere);
         histogram.record(5);
         assert_eq!((histogram.count(), histogram.saturation().any()), (u64::MAX, false));
         histogram.record(5);
@@ -173,6 +184,8 @@ fn each_contradiction_in_parts_is_named() {
     let saturated = Totals { count: u64::MAX, saturation: 3.try_into().unwrap(), ..Totals::default() };
     assert_eq!(with(&|totals| *totals = saturated, &[]), Err(PartsError::Count));
     assert_eq!(with(&|totals| totals.max = 2_000_000, &whole), Err(PartsError::Extremes));
+    // Beside a zero, the minimum is zero.
+    assert_eq!(with(&|totals| (totals.zero, totals.count) = (1, 4), &whole), Err(PartsError::Extremes));
     // The smallest value cannot be larger than the largest.
     assert_eq!(with(&|totals| totals.min_exact = false, &whole), Err(PartsError::Extremes));
     assert_eq!(with(&|totals| totals.sum -= 1, &whole), Err(PartsError::Sums));
