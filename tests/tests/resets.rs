@@ -175,7 +175,7 @@ fn a_monitor_that_is_cut_by_a_reset_is_never_complete_with_other_totals() {
     let (first, second) = (Sent::monitor(1), Sent::monitor(2));
     let clean = trials(&first, &second, CLEAN, 1);
     assert!(clean.phases > clean.trials as usize, "{clean:?}");
-    let bad = trials(&first, &second, BAD, 1_000_u64.div_ceil(first.frames.len() as u64) + 5);
+    let bad = trials(&first, &second, BAD, 1_000_u64.div_ceil(first.frames.len() as u64));
     assert!(bad.trials > 900 && bad.phases > bad.trials as usize, "{bad:?}");
 }
 

@@ -30,6 +30,13 @@
 //! `at_ns` is nanoseconds of the host's monotonic clock since `Start`; `unix_ns` places `Start` on the wall clock.
 //! Kinds and enum values are only ever appended; anything else changes the version.
 //!
+//! # Records out of place
+//!
+//! A writer opens its lines one after the other, from 0, and appends nothing about a line before it is opened. What else
+//! stands in a file is read like this: a second `Start` names the run anew, a `Source` with another number than the next one
+//! and a record about a line that was never opened are passed over, and `Data` behind a line's `SourceEnd` still counts
+//! as bytes of that line.
+//!
 //! # What a reader does with a broken file
 //!
 //! * **Torn tail**: the file stops inside a record, its last record fails the CRC, or only zero bytes follow. This
