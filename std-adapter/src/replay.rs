@@ -144,5 +144,5 @@ pub fn write_artifacts(directory: &Path, summary: &Summary) -> Result<(), WriteE
     write_atomically(&directory.join(REPORT_FILE), render(summary).as_bytes())
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "process"))]
 mod tests;
