@@ -13,12 +13,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use crate::atomic::WriteError;
-use crate::capture::{CaptureError, CaptureReader, CaptureRecord, CaptureWriter, EndKind, EndReason};
+use crate::capture::{CaptureError, CaptureReader, CaptureRecord, CaptureWriter, EndReason, LineEnd};
 use crate::hook::{Background, HookError, Hooks, PhaseWatch};
 use crate::remote::{RemoteControl, RemoteError, STOP_WITHIN};
-use crate::replay::{CAPTURE_FILE, Run, write_artifacts};
+use crate::replay::{CAPTURE_FILE, RecordedRun, write_artifacts};
 use crate::session::{Note, Session};
-use crate::source::{Event, EventKind, Line, spawn_reader};
+use crate::source::{Line, LineEvent, LineEventKind, spawn_reader};
 
 /// How many reads may wait for the capture; a line's own buffers take the rest.
 const QUEUED_READS: usize = 256;
@@ -31,7 +31,7 @@ const LINGER_AT_MOST: Duration = Duration::from_secs(2);
 
 /// A source to record.
 #[derive(Debug)]
-pub struct Recorded {
+pub struct RecordingSource {
     /// Names the source.
     pub identity: String,
     /// Where its bytes come from.
@@ -44,7 +44,7 @@ pub struct Recorded {
 
 /// Where and for how long to record.
 #[derive(Clone, Debug)]
-pub struct RecordOptions {
+pub struct RecordingOptions {
     /// The run directory; it exists and has no capture yet.
     pub directory: PathBuf,
     /// Names the run.
@@ -54,11 +54,11 @@ pub struct RecordOptions {
 }
 
 /// Is told how a recording goes.
-pub trait Watcher {
+pub trait RecordingWatcher {
     /// Something worth telling came over the line of this number.
     fn note(&mut self, source: u16, note: &Note);
     /// About a tenth of a second passed, or records were applied.
-    fn tick(&mut self, run: &Run);
+    fn tick(&mut self, run: &RecordedRun);
 }
 
 /// Why a recording failed. What was captured before stays, and a replay of it makes the report.
@@ -83,14 +83,14 @@ pub enum RecordError {
 /// # Errors
 /// [`RecordError`] if a file could not be written. A line that fails is no error: the run says how it ended.
 pub fn record(
-    sources: Vec<Recorded>,
-    options: &RecordOptions,
+    sources: Vec<RecordingSource>,
+    options: &RecordingOptions,
     stop: &AtomicBool,
-    watcher: &mut impl Watcher,
-) -> Result<Run, RecordError> {
+    watcher: &mut impl RecordingWatcher,
+) -> Result<RecordedRun, RecordError> {
     let path = options.directory.join(CAPTURE_FILE);
     let capture = CaptureWriter::create(&path, &options.run_id)?;
-    let mut run = Run::new();
+    let mut run = RecordedRun::new();
     // The start record was written by the writer: it is read back, so that a replay sees the same.
     for record in CaptureReader::open(&path)? {
         run.apply(&record?, |_, _| {});
@@ -100,7 +100,7 @@ pub fn record(
     let stop_readers = Arc::new(AtomicBool::new(false));
     let mut readers = Vec::new();
     let mut lines = Vec::new();
-    for (number, Recorded { identity, line, hooks, remote }) in (0..=u16::MAX).zip(sources) {
+    for (number, RecordingSource { identity, line, hooks, remote }) in (0..=u16::MAX).zip(sources) {
         let at_ns = recording.nanos(Instant::now());
         let plan_hash = remote.as_ref().map(RemoteControl::plan_hash);
         recording
@@ -154,7 +154,7 @@ impl Phases {
 
 struct Recording {
     capture: CaptureWriter,
-    run: Run,
+    run: RecordedRun,
     start: Instant,
     /// By the number of the source.
     phases: Vec<Phases>,
@@ -165,10 +165,10 @@ struct Recording {
 impl Recording {
     fn run(
         &mut self,
-        events: &Receiver<Event>,
+        events: &Receiver<LineEvent>,
         max_duration: Option<Duration>,
         stop: &AtomicBool,
-        watcher: &mut impl Watcher,
+        watcher: &mut impl RecordingWatcher,
     ) -> Result<EndReason, CaptureError> {
         let (mut frames, mut last_frame, mut over_since, mut stopped) = (0, Instant::now(), None, None);
         loop {
@@ -214,7 +214,7 @@ impl Recording {
     /// Has every remote control do something. One that fails ends its line: nothing more can be expected of it.
     fn command(
         &mut self,
-        watcher: &mut impl Watcher,
+        watcher: &mut impl RecordingWatcher,
         mut act: impl FnMut(&mut RemoteControl, &Session) -> Result<(), RemoteError>,
     ) -> Result<(), CaptureError> {
         for source in 0..u16::try_from(self.remotes.len()).unwrap_or(u16::MAX) {
@@ -227,27 +227,27 @@ impl Recording {
             let Err(error) = act(remote, &state.session) else { continue };
             self.remotes[index] = None;
             let (at_ns, reason) = (self.nanos(Instant::now()), error.to_string().into());
-            self.append(&CaptureRecord::SourceEnd { source, at_ns, kind: EndKind::Error, reason }, watcher)?;
+            self.append(&CaptureRecord::SourceEnd { source, at_ns, kind: LineEnd::Error, reason }, watcher)?;
         }
         Ok(())
     }
 
-    fn take(&mut self, event: Event, watcher: &mut impl Watcher) -> Result<(), CaptureError> {
+    fn take(&mut self, event: LineEvent, watcher: &mut impl RecordingWatcher) -> Result<(), CaptureError> {
         let (source, at_ns) = (event.source, self.nanos(event.at));
         let end = |kind, reason| CaptureRecord::SourceEnd { source, at_ns, kind, reason };
         match event.kind {
-            EventKind::Bytes(bytes) => {
+            LineEventKind::Bytes(bytes) => {
                 self.append(&CaptureRecord::Data { source, at_ns, bytes: bytes.into() }, watcher)
             }
-            EventKind::Ended => {
-                self.append(&end(EndKind::Eof, Cow::Borrowed("the other side closed the line")), watcher)
+            LineEventKind::Ended => {
+                self.append(&end(LineEnd::Eof, Cow::Borrowed("the other side closed the line")), watcher)
             }
-            EventKind::Failed(error) => self.append(&end(EndKind::Error, error.to_string().into()), watcher),
+            LineEventKind::Failed(error) => self.append(&end(LineEnd::Error, error.to_string().into()), watcher),
         }
     }
 
     /// First to the capture, then to the run.
-    fn append(&mut self, record: &CaptureRecord<'_>, watcher: &mut impl Watcher) -> Result<(), CaptureError> {
+    fn append(&mut self, record: &CaptureRecord<'_>, watcher: &mut impl RecordingWatcher) -> Result<(), CaptureError> {
         self.capture.append(record)?;
         self.run.apply(record, |source, note| {
             if let Some(phases) = self.phases.get_mut(usize::from(source)) {
@@ -258,12 +258,16 @@ impl Recording {
         Ok(())
     }
 
-    fn finish(mut self, reason: EndReason, watcher: &mut impl Watcher) -> Result<(Run, Vec<Phases>), CaptureError> {
+    fn finish(
+        mut self,
+        reason: EndReason,
+        watcher: &mut impl RecordingWatcher,
+    ) -> Result<(RecordedRun, Vec<Phases>), CaptureError> {
         let at_ns = self.nanos(Instant::now());
         for source in 0..u16::try_from(self.run.sources().len()).unwrap_or(u16::MAX) {
             if self.run.sources().get(usize::from(source)).is_some_and(|state| state.ended.is_none()) {
                 let reason = Cow::Borrowed("recording ended");
-                self.append(&CaptureRecord::SourceEnd { source, at_ns, kind: EndKind::Stopped, reason }, watcher)?;
+                self.append(&CaptureRecord::SourceEnd { source, at_ns, kind: LineEnd::Stopped, reason }, watcher)?;
             }
         }
         self.append(&CaptureRecord::End { at_ns, reason }, watcher)?;

@@ -7,7 +7,7 @@ mod result_sets;
 use std::path::Path;
 
 use crate::atomic::{WriteError, write_atomically};
-use crate::capture::{CaptureError, CaptureReader, CaptureRecord, EndKind, EndReason};
+use crate::capture::{CaptureError, CaptureReader, CaptureRecord, EndReason, LineEnd};
 use crate::report::{Observed, RunInfo, Summary, render, summarize};
 use crate::session::{Note, Session};
 use crate::text::{printable, to_json};
@@ -21,19 +21,19 @@ pub const REPORT_FILE: &str = "report.txt";
 
 /// One line of a run.
 #[derive(Debug)]
-pub struct SourceState {
+pub struct RecordedSource {
     /// Names the line.
     pub identity: String,
     /// What it told.
     pub session: Session,
     /// How it ended, and why.
-    pub ended: Option<(EndKind, String)>,
+    pub ended: Option<(LineEnd, String)>,
 }
 
-impl SourceState {
+impl RecordedSource {
     fn observed(&self) -> Observed<'_> {
         let failure = match &self.ended {
-            Some((EndKind::Error, reason)) => Some(reason.as_str()),
+            Some((LineEnd::Error, reason)) => Some(reason.as_str()),
             _ => None,
         };
         Observed { source: &self.identity, session: &self.session, failure }
@@ -42,15 +42,15 @@ impl SourceState {
 
 /// A run as far as its records were applied.
 #[derive(Debug, Default)]
-pub struct Run {
+pub struct RecordedRun {
     id: String,
     started_unix_ns: u64,
-    sources: Vec<SourceState>,
+    sources: Vec<RecordedSource>,
     /// Why recording ended, and how many nanoseconds after it began.
     end: Option<(EndReason, u64)>,
 }
 
-impl Run {
+impl RecordedRun {
     /// A run of which nothing is known.
     pub fn new() -> Self {
         Self::default()
@@ -67,7 +67,7 @@ impl Run {
             }
             CaptureRecord::Source { source, identity, plan_hash, .. } if usize::from(*source) == self.sources.len() => {
                 let session = plan_hash.map_or_else(Session::new, Session::expecting);
-                self.sources.push(SourceState { identity: printable(identity), session, ended: None });
+                self.sources.push(RecordedSource { identity: printable(identity), session, ended: None });
             }
             CaptureRecord::Data { source, bytes, .. } => {
                 if let Some(state) = self.sources.get_mut(usize::from(*source)) {
@@ -87,7 +87,7 @@ impl Run {
     }
 
     /// The lines, by number.
-    pub fn sources(&self) -> &[SourceState] {
+    pub fn sources(&self) -> &[RecordedSource] {
         &self.sources
     }
 
@@ -99,7 +99,7 @@ impl Run {
     /// Everything that is known of the run.
     pub fn summary(&self) -> Summary {
         let info = RunInfo { id: self.id.clone(), started_unix_ns: self.started_unix_ns, end: self.end };
-        let observed: Vec<_> = self.sources.iter().map(SourceState::observed).collect();
+        let observed: Vec<_> = self.sources.iter().map(RecordedSource::observed).collect();
         summarize(&info, &observed)
     }
 }
@@ -108,7 +108,7 @@ impl Run {
 #[derive(Debug)]
 pub struct Replayed {
     /// The run.
-    pub run: Run,
+    pub run: RecordedRun,
     /// What is wrong with the capture's end, in words: a torn tail or damage. What came before is in the run.
     pub damage: Option<String>,
 }
@@ -119,7 +119,7 @@ pub struct Replayed {
 /// [`CaptureError`] if the file cannot be read or is not a capture. A capture that breaks off is no error.
 pub fn replay(capture: &Path) -> Result<Replayed, CaptureError> {
     let mut reader = CaptureReader::open(capture)?;
-    let mut run = Run::new();
+    let mut run = RecordedRun::new();
     for record in &mut reader {
         run.apply(&record?, |_, _| {});
     }

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use phasemeter::source::{Event, EventKind, Line, spawn_reader};
+use phasemeter::source::{Line, LineEvent, LineEventKind, spawn_reader};
 use phasemeter_core::device::{self, Step, Storage};
 use phasemeter_core::metric::LOAD_METRICS;
 use phasemeter_core::outcome::Outcome;
@@ -51,7 +51,7 @@ pub fn obedient_device(line: Box<dyn Line>, faults: Faults) -> JoinHandle<()> {
 struct Device {
     faults: Faults,
     writer: Box<dyn Write + Send>,
-    events: Receiver<Event>,
+    events: Receiver<LineEvent>,
     pieces: u64,
 }
 
@@ -83,7 +83,7 @@ impl Device {
         };
         loop {
             match self.events.try_recv() {
-                Ok(Event { kind: EventKind::Bytes(bytes), .. }) => core.receive(&bytes),
+                Ok(LineEvent { kind: LineEventKind::Bytes(bytes), .. }) => core.receive(&bytes),
                 Ok(_) | Err(TryRecvError::Disconnected) => return End::LineGone,
                 Err(TryRecvError::Empty) => thread::sleep(Duration::from_millis(1)),
             }

@@ -10,8 +10,8 @@ use std::thread;
 use phasemeter::hook::{FileLogConfig, FileLogHook, Hooks, JsonMetricsConfig, JsonMetricsHook};
 use phasemeter::load::{Load, LoadOptions};
 use phasemeter::mock::{LogNormalDelay, MockConfig, MockServer};
-use phasemeter::recorder::{RecordOptions, Recorded, Watcher, record};
-use phasemeter::replay::{CAPTURE_FILE, Run, replay};
+use phasemeter::recorder::{RecordingOptions, RecordingSource, RecordingWatcher, record};
+use phasemeter::replay::{CAPTURE_FILE, RecordedRun, replay};
 use phasemeter::session::Note;
 use phasemeter::source::{DEFAULT_BAUD, Line, SourceSpec};
 use phasemeter_core::hook::{PhaseEvent, PhaseHook};
@@ -32,9 +32,9 @@ fn read_json(path: &Path) -> Value {
 
 struct Quiet;
 
-impl Watcher for Quiet {
+impl RecordingWatcher for Quiet {
     fn note(&mut self, _: u16, _: &Note) {}
-    fn tick(&mut self, _: &Run) {}
+    fn tick(&mut self, _: &RecordedRun) {}
 }
 
 type Told = (PhaseEvent, PhaseStats, DeviceTime);
@@ -57,14 +57,15 @@ fn teller() -> (Hooks, Receiver<Told>) {
     (hooks, told)
 }
 
-fn record_one(line: Box<dyn Line>, hooks: Hooks, directory: &Path) -> Run {
-    let options = RecordOptions { directory: directory.to_owned(), run_id: "hooks".into(), max_duration: Some(LIMIT) };
-    let source = Recorded { identity: "device".into(), line, hooks, remote: None };
+fn record_one(line: Box<dyn Line>, hooks: Hooks, directory: &Path) -> RecordedRun {
+    let options =
+        RecordingOptions { directory: directory.to_owned(), run_id: "hooks".into(), max_duration: Some(LIMIT) };
+    let source = RecordingSource { identity: "device".into(), line, hooks, remote: None };
     record(vec![source], &options, &AtomicBool::new(false), &mut Quiet).unwrap()
 }
 
 /// Records bytes from a file.
-fn record_bytes(bytes: &[u8], hooks: Hooks, directory: &Path) -> Run {
+fn record_bytes(bytes: &[u8], hooks: Hooks, directory: &Path) -> RecordedRun {
     let file = directory.join("telemetry.bin");
     fs::write(&file, bytes).unwrap();
     let line = SourceSpec::parse(file.to_str().unwrap(), DEFAULT_BAUD).unwrap().open().unwrap();

@@ -7,10 +7,10 @@ use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
 
 use phasemeter::hook::Hooks;
-use phasemeter::recorder::{RecordOptions, Recorded, Watcher, record};
-use phasemeter::replay::{CAPTURE_FILE, Run, replay};
+use phasemeter::recorder::{RecordingOptions, RecordingSource, RecordingWatcher, record};
+use phasemeter::replay::{CAPTURE_FILE, RecordedRun, replay};
 use phasemeter::report::Number;
-use phasemeter::session::{Boot, HostHistogram, Note, PhaseRecord};
+use phasemeter::session::{Boot, HostHistogram, Note, PhaseTelemetry};
 use phasemeter::source::unix::Pty;
 use phasemeter::source::{DEFAULT_BAUD, SourceSpec};
 use phasemeter_core::histogram::LatencyHistogram;
@@ -20,9 +20,9 @@ use phasemeter_tests::{Device, Direct, LIMIT, MonitorDevice, canonical, direct_m
 
 struct Quiet;
 
-impl Watcher for Quiet {
+impl RecordingWatcher for Quiet {
     fn note(&mut self, _: u16, _: &Note) {}
-    fn tick(&mut self, _: &Run) {}
+    fn tick(&mut self, _: &RecordedRun) {}
 }
 
 type Ran = (Vec<Direct>, Pty);
@@ -30,36 +30,36 @@ type Ran = (Vec<Direct>, Pty);
 /// A device on a pty of its own, and the line that a recorder reads it from. `run` hands what it sends to the line.
 ///
 /// The thread hands the pty back: a tty whose master is gone forgets what was not read yet.
-fn connect(id: &str, run: impl FnOnce(&mut Pty) -> Vec<Direct> + Send + 'static) -> (JoinHandle<Ran>, Recorded) {
+fn connect(id: &str, run: impl FnOnce(&mut Pty) -> Vec<Direct> + Send + 'static) -> (JoinHandle<Ran>, RecordingSource) {
     let mut pty = Pty::open().unwrap();
     let line = SourceSpec::parse(pty.slave_path().to_str().unwrap(), DEFAULT_BAUD).unwrap().open().unwrap();
     let thread = thread::spawn(move || (run(&mut pty), pty));
-    (thread, Recorded { identity: id.to_owned(), line, hooks: Hooks::new(), remote: None })
+    (thread, RecordingSource { identity: id.to_owned(), line, hooks: Hooks::new(), remote: None })
 }
 
-fn connect_load(device: Device) -> (JoinHandle<Ran>, Recorded) {
+fn connect_load(device: Device) -> (JoinHandle<Ran>, RecordingSource) {
     connect(device.id, move |pty| device.run(|piece| pty.write_all(piece).unwrap()).into())
 }
 
-fn record_all(lines: Vec<(JoinHandle<Ran>, Recorded)>, directory: &Path) -> (Run, Vec<Vec<Direct>>) {
+fn record_all(lines: Vec<(JoinHandle<Ran>, RecordingSource)>, directory: &Path) -> (RecordedRun, Vec<Vec<Direct>>) {
     let (threads, sources): (Vec<_>, Vec<_>) = lines.into_iter().unzip();
     let options =
-        RecordOptions { directory: directory.to_owned(), run_id: "pipeline".into(), max_duration: Some(LIMIT) };
+        RecordingOptions { directory: directory.to_owned(), run_id: "pipeline".into(), max_duration: Some(LIMIT) };
     let run = record(sources, &options, &AtomicBool::new(false), &mut Quiet).unwrap();
     (run, threads.into_iter().map(|thread| thread.join().unwrap().0).collect())
 }
 
-fn only_boot(run: &Run, source: usize) -> &Boot {
+fn only_boot(run: &RecordedRun, source: usize) -> &Boot {
     let [boot] = run.sources()[source].session.boots() else { panic!("not one boot") };
     boot
 }
 
 /// What was received whole of the metric of this name.
-fn received(boot: &Boot, phase: &PhaseRecord, name: &str) -> Option<Box<HostHistogram>> {
+fn received(boot: &Boot, phase: &PhaseTelemetry, name: &str) -> Option<Box<HostHistogram>> {
     phase.histogram(boot.metric_id(name).expect("the device has named it"))
 }
 
-fn assert_same(run: &Run, source: usize, direct: &[Direct]) {
+fn assert_same(run: &RecordedRun, source: usize, direct: &[Direct]) {
     let boot = only_boot(run, source);
     assert_eq!(boot.phases().count(), direct.len());
     for (phase, direct) in boot.phases().zip(direct) {
@@ -77,7 +77,7 @@ fn assert_same(run: &Run, source: usize, direct: &[Direct]) {
 }
 
 /// What a replay of the capture makes is what the recording made.
-fn assert_replays(run: &Run, directory: &Path, direct: &[Direct]) {
+fn assert_replays(run: &RecordedRun, directory: &Path, direct: &[Direct]) {
     let replayed = replay(&directory.join(CAPTURE_FILE)).unwrap();
     assert_eq!(replayed.damage, None);
     assert_same(&replayed.run, 0, direct);
@@ -112,7 +112,7 @@ fn what_a_firmware_measures_of_itself_arrives() {
         // Its line ends with the thread; until then a monitor may open another phase.
         let stop = AtomicBool::new(false);
         let (thread, source) = line;
-        let options = RecordOptions {
+        let options = RecordingOptions {
             directory: directory.path().to_owned(),
             run_id: "pipeline".into(),
             max_duration: Some(LIMIT),

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
-use phasemeter::capture::{CaptureError, CaptureWriter, EndKind, EndReason};
+use phasemeter::capture::{CaptureError, CaptureWriter, EndReason, LineEnd};
 use phasemeter::replay::replay;
 use phasemeter::report::Summary;
 use phasemeter_tests::{Device, Exited, assert_follows_schema, frames, run};
@@ -137,7 +137,7 @@ fn small_capture(path: &Path) -> Vec<u64> {
         capture.data(0, at_ns, frame).unwrap();
         ends.push(capture.bytes_written());
     }
-    capture.source_end(0, 1 << 20, EndKind::Eof, "cut").unwrap();
+    capture.source_end(0, 1 << 20, LineEnd::Eof, "cut").unwrap();
     ends.push(capture.bytes_written());
     capture.end(1 << 20, EndReason::Finished).unwrap();
     ends.push(capture.finish().unwrap());

@@ -113,7 +113,7 @@ pub enum CaptureRecord<'a> {
         /// Nanoseconds since `Start`.
         at_ns: u64,
         /// How it ended.
-        kind: EndKind,
+        kind: LineEnd,
         /// Why, for people; may be empty.
         reason: Cow<'a, str>,
     },
@@ -129,7 +129,7 @@ pub enum CaptureRecord<'a> {
 /// How a line ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum EndKind {
+pub enum LineEnd {
     /// The other side closed it, or the file was read to its end.
     Eof,
     /// Reading failed.

@@ -16,7 +16,7 @@ fn records() -> Vec<CaptureRecord<'static>> {
         },
         CaptureRecord::Data { source: 0, at_ns: 1_000, bytes: (0..=255).collect::<Vec<u8>>().into() },
         CaptureRecord::Data { source: 0, at_ns: 2_000, bytes: vec![0; 40].into() },
-        CaptureRecord::SourceEnd { source: 0, at_ns: 3_000, kind: EndKind::Eof, reason: "".into() },
+        CaptureRecord::SourceEnd { source: 0, at_ns: 3_000, kind: LineEnd::Eof, reason: "".into() },
         CaptureRecord::End { at_ns: 4_000, reason: EndReason::Finished },
     ]
 }
@@ -57,7 +57,7 @@ fn the_format_is_pinned_byte_by_byte() {
     let (bytes, _) = encode(&[
         CaptureRecord::Start { run_id: "r".into(), unix_ns: 300, tool: "t".into() },
         CaptureRecord::Data { source: 1, at_ns: 2, bytes: vec![0xFF].into() },
-        CaptureRecord::SourceEnd { source: 1, at_ns: 3, kind: EndKind::Error, reason: "x".into() },
+        CaptureRecord::SourceEnd { source: 1, at_ns: 3, kind: LineEnd::Error, reason: "x".into() },
         CaptureRecord::End { at_ns: 4, reason: EndReason::TimedOut },
     ]);
     let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
@@ -79,7 +79,7 @@ fn a_written_capture_reads_back() {
     let mut writer = CaptureWriter::create(&path, "run-7").unwrap();
     writer.source(3, "stdin", 10).unwrap();
     writer.data(3, 20, b"hello").unwrap();
-    writer.source_end(3, 30, EndKind::Stopped, "asked to").unwrap();
+    writer.source_end(3, 30, LineEnd::Stopped, "asked to").unwrap();
     writer.end(40, EndReason::Interrupted).unwrap();
     assert_eq!(writer.bytes_written(), fs::metadata(&path).unwrap().len(), "all of it is with the system");
     assert_eq!(writer.finish().unwrap(), fs::metadata(&path).unwrap().len());
@@ -95,7 +95,7 @@ fn a_written_capture_reads_back() {
         [
             CaptureRecord::Source { source: 3, identity: "stdin".into(), at_ns: 10, plan_hash: None },
             CaptureRecord::Data { source: 3, at_ns: 20, bytes: b"hello".into() },
-            CaptureRecord::SourceEnd { source: 3, at_ns: 30, kind: EndKind::Stopped, reason: "asked to".into() },
+            CaptureRecord::SourceEnd { source: 3, at_ns: 30, kind: LineEnd::Stopped, reason: "asked to".into() },
             CaptureRecord::End { at_ns: 40, reason: EndReason::Interrupted },
         ]
     );

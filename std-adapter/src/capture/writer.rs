@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::{CaptureError, CaptureRecord, EndKind, EndReason, MAGIC};
+use super::{CaptureError, CaptureRecord, EndReason, LineEnd, MAGIC};
 use crate::atomic::sync_directory;
 
 /// How often appended records are also forced to the disk: what a power cut can cost.
@@ -107,7 +107,7 @@ impl CaptureWriter {
     /// # Errors
     ///
     /// As [`append`](Self::append).
-    pub fn source_end(&mut self, source: u16, at_ns: u64, kind: EndKind, reason: &str) -> Result<(), CaptureError> {
+    pub fn source_end(&mut self, source: u16, at_ns: u64, kind: LineEnd, reason: &str) -> Result<(), CaptureError> {
         self.append(&CaptureRecord::SourceEnd { source, at_ns, kind, reason: Cow::Borrowed(reason) })
     }
 

@@ -39,8 +39,8 @@ mod unix {
     use crate::cli::{exit_code, interrupt, print, progress::RecordingProgress, run_directory, say};
     use crate::hook::Hooks;
     use crate::mock::{LogNormalDelay, MockConfig, MockServer};
-    use crate::recorder::{RecordOptions, Recorded, Watcher, record};
-    use crate::replay::Run;
+    use crate::recorder::{RecordingOptions, RecordingSource, RecordingWatcher, record};
+    use crate::replay::RecordedRun;
     use crate::report::render;
     use crate::session::Note;
     use crate::source::unix::Pty;
@@ -87,10 +87,10 @@ mod unix {
         let pty = Pty::open().context("cannot open a pseudo-terminal")?;
         let mut device = Device::start(&directory, &plan(args.seed), &server.url(), pty.slave_path())?;
         say(format_args!("a mock server at {}, a device on {}", server.url(), pty.slave_path().display()));
-        let options = RecordOptions { directory: directory.clone(), run_id, max_duration: Some(MAX_DURATION) };
+        let options = RecordingOptions { directory: directory.clone(), run_id, max_duration: Some(MAX_DURATION) };
         let mut watcher =
             DemoWatcher { progress: RecordingProgress::new(vec!["demo".to_owned()]), device: &mut device, stop: &stop };
-        let source = Recorded {
+        let source = RecordingSource {
             identity: "pty:demo".to_owned(),
             line: Box::new(pty.into_line()),
             hooks: Hooks::new(),
@@ -115,12 +115,12 @@ mod unix {
         stop: &'a AtomicBool,
     }
 
-    impl Watcher for DemoWatcher<'_> {
+    impl RecordingWatcher for DemoWatcher<'_> {
         fn note(&mut self, source: u16, note: &Note) {
             self.progress.note(source, note);
         }
 
-        fn tick(&mut self, run: &Run) {
+        fn tick(&mut self, run: &RecordedRun) {
             self.progress.tick(run);
             let silent = run.sources().iter().all(|source| source.session.frames() == 0);
             if silent && self.device.has_ended() && !self.stop.swap(true, Ordering::Relaxed) {

@@ -11,9 +11,9 @@ use phasemeter_core::phase::PhaseState;
 use phasemeter_core::plan::PhaseKind;
 use phasemeter_core::summary::Percentile;
 
-use crate::recorder::Watcher;
-use crate::replay::{Run, SourceState};
-use crate::session::{Boot, Note, PhaseRecord};
+use crate::recorder::RecordingWatcher;
+use crate::replay::{RecordedRun, RecordedSource};
+use crate::session::{Boot, Note, PhaseTelemetry};
 use crate::text::printable;
 
 /// How often the live lines are made anew: a percentile takes a walk over a histogram.
@@ -68,7 +68,7 @@ impl RecordingProgress {
         }
     }
 
-    fn show(&mut self, number: usize, source: &SourceState) {
+    fn show(&mut self, number: usize, source: &RecordedSource) {
         let (Some(boot), Some(phase)) = (source.session.current_boot(), source.session.current_phase()) else { return };
         let Some(stats) = phase.stats() else { return };
         let seen = (boot.id(), stats.index, stats.state);
@@ -87,7 +87,7 @@ impl RecordingProgress {
     }
 }
 
-fn live(boot: &Boot, phase: &PhaseRecord, source: &SourceState) -> String {
+fn live(boot: &Boot, phase: &PhaseTelemetry, source: &RecordedSource) -> String {
     let mut text = phase.name().into_owned();
     if let Some(stats) = phase.stats() {
         let _ = write!(text, " {}: ", stats.state.name().replace('_', " "));
@@ -110,7 +110,7 @@ fn live(boot: &Boot, phase: &PhaseRecord, source: &SourceState) -> String {
     text
 }
 
-impl Watcher for RecordingProgress {
+impl RecordingWatcher for RecordingProgress {
     fn note(&mut self, source: u16, note: &Note) {
         let source = usize::from(source);
         match note {
@@ -130,7 +130,7 @@ impl Watcher for RecordingProgress {
         }
     }
 
-    fn tick(&mut self, run: &Run) {
+    fn tick(&mut self, run: &RecordedRun) {
         if let Some(lines) = &mut self.lines {
             if lines.shown.elapsed() < SHOW_EVERY {
                 return;

@@ -9,10 +9,10 @@ use anyhow::{Context, bail};
 
 use super::run_config::{RunConfigArgs, process};
 use super::{interrupt, progress::RecordingProgress, run_directory};
-use crate::capture::EndKind;
+use crate::capture::LineEnd;
 use crate::process::PostProcessor;
-use crate::recorder::{RecordError, RecordOptions, Recorded, record};
-use crate::replay::Run;
+use crate::recorder::{RecordError, RecordingOptions, RecordingSource, record};
+use crate::replay::RecordedRun;
 use crate::report::render;
 use crate::source::{DEFAULT_BAUD, SourceSpec};
 
@@ -73,7 +73,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         if let Some(address) = line.local_addr() {
             super::say(format_args!("waiting for a device to connect to {address}"));
         }
-        sources.push(Recorded { identity, line, hooks: hooks.next().unwrap_or_default(), remote: None });
+        sources.push(RecordingSource { identity, line, hooks: hooks.next().unwrap_or_default(), remote: None });
     }
     let stop = interrupt::watch(|| {})?;
     to_report(sources, args.out.as_deref(), args.max_duration, &stop, components.processors)
@@ -81,7 +81,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// Records the sources into a run directory with progress, prints the report, and hands the run to the post-processors.
 pub(super) fn to_report(
-    sources: Vec<Recorded>,
+    sources: Vec<RecordingSource>,
     out: Option<&Path>,
     max_duration: Option<Duration>,
     stop: &AtomicBool,
@@ -89,7 +89,7 @@ pub(super) fn to_report(
 ) -> anyhow::Result<ExitCode> {
     let run_id = run_directory::new_run_id();
     let directory = run_directory::create(out, &run_id)?;
-    let options = RecordOptions { directory: directory.clone(), run_id, max_duration };
+    let options = RecordingOptions { directory: directory.clone(), run_id, max_duration };
     let names = sources.iter().map(|source| source.identity.clone()).collect();
     let mut progress = RecordingProgress::new(names);
     let recorded = record(sources, &options, stop, &mut progress);
@@ -104,7 +104,10 @@ pub(super) fn to_report(
 }
 
 /// Says where the data is that was captured before a recording failed.
-pub(super) fn keep_on_failure(recorded: Result<Run, RecordError>, directory: &Path) -> anyhow::Result<Run> {
+pub(super) fn keep_on_failure(
+    recorded: Result<RecordedRun, RecordError>,
+    directory: &Path,
+) -> anyhow::Result<RecordedRun> {
     recorded.with_context(|| {
         let place = directory.display();
         format!("recording failed, and what was captured is safe: `phasemeter replay {place}` makes its report")
@@ -112,9 +115,9 @@ pub(super) fn keep_on_failure(recorded: Result<Run, RecordError>, directory: &Pa
 }
 
 /// A line that broke before its device was done is an input/output error, though the report was written.
-pub(super) fn fail_if_a_line_failed(run: &Run) -> anyhow::Result<()> {
+pub(super) fn fail_if_a_line_failed(run: &RecordedRun) -> anyhow::Result<()> {
     for source in run.sources() {
-        if let Some((EndKind::Error, reason)) = &source.ended
+        if let Some((LineEnd::Error, reason)) = &source.ended
             && !source.session.is_finished()
         {
             bail!("{}: {reason}; the report covers what came before", source.identity);

@@ -13,7 +13,7 @@ use super::interrupt;
 use super::record::to_report;
 use super::run_config::RunConfigArgs;
 use crate::plan;
-use crate::recorder::Recorded;
+use crate::recorder::RecordingSource;
 use crate::remote::{Remote, RemoteError};
 use crate::source::{DEFAULT_BAUD, SourceSpec};
 
@@ -87,7 +87,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     super::say(format_args!("the device has plan {:016x}", plan.content_hash()));
     let (line, remote) = device.into_recording(plan.content_hash());
     let hooks = components.hooks.into_iter().next().unwrap_or_default();
-    let source = Recorded { identity, line, hooks, remote: Some(remote) };
+    let source = RecordingSource { identity, line, hooks, remote: Some(remote) };
     to_report(vec![source], args.out.as_deref(), args.max_duration, &flag, components.processors)
 }
 

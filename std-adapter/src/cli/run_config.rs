@@ -7,7 +7,7 @@ use anyhow::Context;
 use crate::hook::Hooks;
 use crate::process::PostProcessor;
 use crate::registry::{Diagnostic, Registry, RunConfig, user_directory};
-use crate::replay::Run;
+use crate::replay::RecordedRun;
 
 /// Where manifests are, beside those of the user's directory.
 #[derive(Clone, Debug, clap::Args)]
@@ -73,7 +73,7 @@ pub(super) struct Components {
 }
 
 /// Hands what was measured to the post-processors. One that fails is told of, and the others still run.
-pub(super) fn process(processors: Vec<Box<dyn PostProcessor>>, run: &Run) -> anyhow::Result<()> {
+pub(super) fn process(processors: Vec<Box<dyn PostProcessor>>, run: &RecordedRun) -> anyhow::Result<()> {
     if processors.is_empty() {
         return Ok(());
     }

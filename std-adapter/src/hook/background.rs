@@ -7,7 +7,7 @@ use phasemeter_core::hook::{PhaseEvent, PhaseHook};
 use phasemeter_core::phase::PhaseStats;
 use phasemeter_core::time::Instant;
 
-use super::{Failures, HookError};
+use super::{HookError, HookFailures};
 
 /// Events that may wait for the hook: those of a whole plan, and minutes of progress.
 const QUEUED: usize = 1024;
@@ -24,7 +24,7 @@ pub struct Background {
     events: Option<SyncSender<(PhaseEvent, PhaseStats, Instant)>>,
     /// Closed when the thread is done with the hook.
     done: Receiver<()>,
-    failures: Failures,
+    failures: HookFailures,
     patience: Duration,
 }
 
@@ -34,14 +34,14 @@ impl Background {
     /// # Errors
     /// [`HookError::Thread`] if the system has no thread left.
     pub fn spawn(hook: impl PhaseHook + Send + 'static) -> Result<Self, HookError> {
-        Self::with(hook, QUEUED, PATIENCE, Failures::new("hooks"))
+        Self::with(hook, QUEUED, PATIENCE, HookFailures::new("hooks"))
     }
 
     pub(super) fn with(
         mut hook: impl PhaseHook + Send + 'static,
         queued: usize,
         patience: Duration,
-        failures: Failures,
+        failures: HookFailures,
     ) -> Result<Self, HookError> {
         let (events, queue) = sync_channel::<(PhaseEvent, PhaseStats, Instant)>(queued);
         let (sender, done) = channel();
@@ -57,7 +57,7 @@ impl Background {
     }
 
     /// Counts the events that the hook was not told of.
-    pub fn failures(&self) -> &Failures {
+    pub fn failures(&self) -> &HookFailures {
         &self.failures
     }
 }
@@ -103,7 +103,7 @@ mod tests {
 
     fn slow(queued: usize, patience: Duration) -> (Background, Sender<()>, Receiver<Instant>, Receiver<String>) {
         let ((go, wait), (told, seen), (report, reported)) = (channel(), channel(), channel());
-        let failures = Failures::new("test");
+        let failures = HookFailures::new("test");
         failures.report_to(move |error| report.send(error.to_string()).unwrap());
         let background = Background::with(Slow(wait, told), queued, patience, failures).unwrap();
         (background, go, seen, reported)

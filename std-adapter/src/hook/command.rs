@@ -10,7 +10,7 @@ use phasemeter_core::phase::PhaseStats;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::event::{EventRecord, PhaseDurations, name, timestamp};
-use super::{Background, Failures, HookError};
+use super::{Background, HookError, HookFailures};
 
 /// Events that may wait while a program runs.
 const QUEUED: usize = 64;
@@ -88,7 +88,7 @@ impl CommandHook {
         if timeout.is_zero() {
             return Err(HookError::Config("the timeout is 0: give the program time, such as 10s"));
         }
-        let failures = Failures::new("command");
+        let failures = HookFailures::new("command");
         let deadline = Arc::new(OnceLock::new());
         let runner = CommandRunner {
             program,
@@ -103,7 +103,7 @@ impl CommandHook {
     }
 
     /// Counts the events for which the program was not run, failed, or took too long.
-    pub fn failures(&self) -> &Failures {
+    pub fn failures(&self) -> &HookFailures {
         self.worker.failures()
     }
 }
@@ -130,7 +130,7 @@ struct CommandRunner {
     arguments: Vec<String>,
     timeout: Duration,
     deadline: Arc<OnceLock<Instant>>,
-    failures: Failures,
+    failures: HookFailures,
 }
 
 /// What a program reads.

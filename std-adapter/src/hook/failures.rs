@@ -9,19 +9,19 @@ use crate::text::printable;
 
 type Report = Box<dyn FnMut(&HookError) + Send>;
 
-/// How often a hook failed. The first failure is reported, on standard error unless [`Failures::report_to`] gives
+/// How often a hook failed. The first failure is reported, on standard error unless [`HookFailures::report_to`] gives
 /// another place; the others are only counted, and the run goes on.
 ///
 /// A clone is a handle to the same count, for whoever gives the hook away.
 #[derive(Clone)]
-pub struct Failures(Arc<Inner>);
+pub struct HookFailures(Arc<Inner>);
 
 struct Inner {
     count: AtomicU64,
     report: Mutex<Report>,
 }
 
-impl Failures {
+impl HookFailures {
     pub(super) fn new(hook: &'static str) -> Self {
         let report: Report = Box::new(move |error| {
             // If nobody reads that any more, the run goes on.
@@ -51,9 +51,9 @@ impl Failures {
     }
 }
 
-impl std::fmt::Debug for Failures {
+impl std::fmt::Debug for HookFailures {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Failures").field(&self.count()).finish()
+        f.debug_tuple("HookFailures").field(&self.count()).finish()
     }
 }
 
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn the_first_failure_is_reported_and_each_is_counted() {
-        let failures = Failures::new("test");
+        let failures = HookFailures::new("test");
         let (sender, reported) = channel();
         failures.clone().report_to(move |error| sender.send(error.to_string()).unwrap());
         failures.check(Ok(()));

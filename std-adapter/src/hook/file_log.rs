@@ -11,7 +11,7 @@ use phasemeter_core::time::Instant;
 use serde::Deserialize;
 
 use super::event::{elapsed, name, phase_name, seconds, timestamp};
-use super::{Failures, HookError, WriteError, create_parent};
+use super::{HookError, HookFailures, WriteError, create_parent};
 
 /// More old files than anybody wants.
 const MAX_KEEP: u32 = 1_000;
@@ -68,7 +68,7 @@ pub struct FileLogHook {
     config: FileLogConfig,
     /// The last write stopped within a line, as on a full disk.
     torn: bool,
-    failures: Failures,
+    failures: HookFailures,
 }
 
 impl FileLogHook {
@@ -86,13 +86,13 @@ impl FileLogHook {
         if config.create_dirs {
             create_parent(&config.log_file)?;
         }
-        let hook = Self { config, torn: false, failures: Failures::new("file log") };
+        let hook = Self { config, torn: false, failures: HookFailures::new("file log") };
         hook.open().map_err(WriteError::at(&hook.config.log_file))?;
         Ok(hook)
     }
 
     /// Counts the lines that could not be written, and rotations that failed.
-    pub fn failures(&self) -> &Failures {
+    pub fn failures(&self) -> &HookFailures {
         &self.failures
     }
 

@@ -10,7 +10,7 @@ use serde_json::ser::{PrettyFormatter, Serializer};
 
 use super::event::timestamp;
 use super::metrics::Metrics;
-use super::{Failures, HookError, WriteError, create_parent};
+use super::{HookError, HookFailures, WriteError, create_parent};
 use crate::atomic::{check_writable, write_atomically};
 
 /// How a [`JsonMetricsHook`] writes.
@@ -96,7 +96,7 @@ impl JsonMetricsConfig {
 pub struct JsonMetricsHook {
     config: JsonMetricsConfig,
     metrics: Metrics,
-    failures: Failures,
+    failures: HookFailures,
 }
 
 impl JsonMetricsHook {
@@ -110,11 +110,11 @@ impl JsonMetricsHook {
             create_parent(&config.metrics_file)?;
         }
         check_writable(&config.metrics_file)?;
-        Ok(Self { config, metrics: Metrics::default(), failures: Failures::new("JSON metrics") })
+        Ok(Self { config, metrics: Metrics::default(), failures: HookFailures::new("JSON metrics") })
     }
 
     /// Counts the checkpoints that could not be written. The next event tries again, with everything so far.
-    pub fn failures(&self) -> &Failures {
+    pub fn failures(&self) -> &HookFailures {
         &self.failures
     }
 

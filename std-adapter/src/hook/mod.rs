@@ -50,7 +50,7 @@ use phasemeter_core::time::Instant;
 use crate::atomic::WriteError;
 pub use background::Background;
 pub use command::{CommandConfig, CommandHook};
-pub use failures::Failures;
+pub use failures::HookFailures;
 pub use file_log::{FileLogConfig, FileLogHook};
 pub use json_metrics::{JsonMetricsConfig, JsonMetricsHook};
 pub use watch::PhaseWatch;

@@ -64,10 +64,10 @@ impl PhaseHook for Names {
 /// Sets the flag once the device has told enough.
 struct Until<'a>(&'a AtomicBool, u64);
 
-impl Watcher for Until<'_> {
+impl RecordingWatcher for Until<'_> {
     fn note(&mut self, _: u16, _: &Note) {}
 
-    fn tick(&mut self, run: &Run) {
+    fn tick(&mut self, run: &RecordedRun) {
         let phase = run.sources()[0].session.current_phase();
         if phase.is_some_and(|phase| phase.index() == 1 && phase.observed() >= self.1) {
             self.0.store(true, Ordering::Relaxed);
@@ -82,8 +82,9 @@ fn a_device_without_an_end_is_recorded_whole_until_somebody_ends_it() {
         let (sender, told) = channel();
         let mut hooks = Hooks::new();
         hooks.push(Names(sender));
-        let source = Recorded { identity: "memory".into(), line: Box::new(Logger::new()), hooks, remote: None };
-        let options = RecordOptions { directory: directory.path().to_owned(), run_id: "endless".into(), max_duration };
+        let source = RecordingSource { identity: "memory".into(), line: Box::new(Logger::new()), hooks, remote: None };
+        let options =
+            RecordingOptions { directory: directory.path().to_owned(), run_id: "endless".into(), max_duration };
         let stop = AtomicBool::new(false);
         // As Ctrl-C does; or never.
         let enough = if max_duration.is_some() { u64::MAX } else { 100 };

@@ -4,13 +4,13 @@ use phasemeter_core::metric::{LoadMetric, Metric, Unit};
 use phasemeter_core::phase::{PhaseCounts, PhaseStats};
 use phasemeter_core::plan::PhaseKind;
 
-use super::{Run, SourceState};
+use super::{RecordedRun, RecordedSource};
 use crate::process::{
     Distribution, OutcomeCounts, PhaseResults, ProcessError, REQUEST_LATENCY, ResultSet, Window, WindowSource,
 };
-use crate::session::{Boot, PhaseRecord, seen_twice};
+use crate::session::{Boot, PhaseTelemetry, seen_twice};
 
-impl Run {
+impl RecordedRun {
     /// What each device measured, for post-processors: a set a device, by the names of the phases.
     ///
     /// Each metric goes by the device's own name for it, times in milliseconds and plain numbers as they are; the service
@@ -37,7 +37,7 @@ impl Run {
     }
 }
 
-fn set_of(source: &SourceState, boots: &[&Boot]) -> Result<ResultSet, ProcessError> {
+fn set_of(source: &RecordedSource, boots: &[&Boot]) -> Result<ResultSet, ProcessError> {
     let device = source.session.info().map(|info| info.device_id.as_str());
     let name = device.filter(|id| !id.is_empty()).unwrap_or(&source.identity);
     let mut set = ResultSet::new(name);
@@ -51,7 +51,12 @@ fn set_of(source: &SourceState, boots: &[&Boot]) -> Result<ResultSet, ProcessErr
 }
 
 /// One phase in the terms of post-processors.
-fn phase_of(stats: &PhaseStats, boot: &Boot, record: &PhaseRecord, device: &str) -> Result<PhaseResults, ProcessError> {
+fn phase_of(
+    stats: &PhaseStats,
+    boot: &Boot,
+    record: &PhaseTelemetry,
+    device: &str,
+) -> Result<PhaseResults, ProcessError> {
     let PhaseCounts { errors, cancelled, .. } = stats.counts;
     let counts = OutcomeCounts { successful: stats.counts.successful(), errors, cancelled };
     let window = stats.started_at.zip(stats.completed_at).map(|(start, end)| Window {

@@ -5,14 +5,14 @@ use crate::process::REQUEST_LATENCY;
 use crate::session::tests::device::{Told, loaded, monitored, plan};
 
 /// A run of lines with these frames, to devices to which this plan was uploaded.
-fn run(lines: &[&[Vec<u8>]], plan_hash: Option<u64>) -> Run {
-    let mut run = Run::new();
+fn run(lines: &[&[Vec<u8>]], plan_hash: Option<u64>) -> RecordedRun {
+    let mut run = RecordedRun::new();
     run.apply(&CaptureRecord::Start { run_id: "r".into(), unix_ns: 0, tool: "t".into() }, |_, _| {});
     for (source, frames) in (0..).zip(lines) {
         let identity = format!("line-{source}").into();
         run.apply(&CaptureRecord::Source { source, identity, at_ns: 0, plan_hash }, |_, _| {});
         run.apply(&CaptureRecord::Data { source, at_ns: 1, bytes: frames.concat().into() }, |_, _| {});
-        run.apply(&CaptureRecord::SourceEnd { source, at_ns: 2, kind: EndKind::Eof, reason: "".into() }, |_, _| {});
+        run.apply(&CaptureRecord::SourceEnd { source, at_ns: 2, kind: LineEnd::Eof, reason: "".into() }, |_, _| {});
     }
     run.apply(&CaptureRecord::End { at_ns: 3_000_000_000, reason: EndReason::Finished }, |_, _| {});
     run

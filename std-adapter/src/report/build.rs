@@ -9,7 +9,7 @@ use super::model::{
 };
 use super::phases::{Runs, phases, seconds};
 use crate::capture::EndReason;
-use crate::session::{Boot, PhaseRecord, Session, seen_twice};
+use crate::session::{Boot, PhaseTelemetry, Session, seen_twice};
 
 /// So many stretches of lost frames of a device are listed.
 const MAX_GAPS: usize = 1_000;
@@ -247,7 +247,7 @@ fn saw_every_end(session: &Session) -> bool {
     let is_seen = |boot: &Boot| {
         let planned = boot.info().map_or(0, |info| info.phases);
         boot.finished().is_some_and(|finished| {
-            (0..finished.phases.max(planned)).all(|index| boot.phase(index).is_some_and(PhaseRecord::is_over))
+            (0..finished.phases.max(planned)).all(|index| boot.phase(index).is_some_and(PhaseTelemetry::is_over))
         })
     };
     let mut runs = session.boots().iter().filter(|boot| boot.has_begun()).peekable();

@@ -8,7 +8,7 @@ use phasemeter_core::metric::{Metric, Unit};
 use phasemeter_core::summary::{Percentile, STANDARD};
 
 use super::model::{MetricSummary, Number, PercentileSummary};
-use crate::session::{Boot, HostHistogram, PhaseRecord, UNNAMED};
+use crate::session::{Boot, HostHistogram, PhaseTelemetry, UNNAMED};
 
 /// What a metric is called. Those without a name are told apart by their ids, which mean nothing on other devices.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,7 +42,7 @@ struct MergedMetric {
 
 impl Metrics {
     /// The metrics of one boot's phase.
-    pub(super) fn of(boot: &Boot, phase: &PhaseRecord) -> Self {
+    pub(super) fn of(boot: &Boot, phase: &PhaseTelemetry) -> Self {
         let metrics = phase.metrics().map(|(id, mirror)| {
             let metric = boot.metric(id);
             let name = metric.map_or(MetricName::Unnamed(id), |Metric { name, .. }| MetricName::Told(name.to_owned()));

@@ -10,7 +10,7 @@ use phasemeter_core::time::Duration;
 
 use super::metric::Metrics;
 use super::model::{CountsSummary, CoverageCounts, DeviceSummary, DurationsSummary, FailuresSummary, PhaseSummary};
-use crate::session::{Boot, PhaseRecord};
+use crate::session::{Boot, PhaseTelemetry};
 
 /// What one phase has in common over devices and boots: its place in the run, name, kind and instance.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,7 +22,7 @@ struct Key {
 }
 
 impl Key {
-    fn of(phase: &PhaseRecord) -> Self {
+    fn of(phase: &PhaseTelemetry) -> Self {
         let stats = phase.stats();
         Self {
             index: phase.index(),
@@ -64,7 +64,7 @@ impl Merged {
 
     /// Adds what a boot told of the phase. Of one that is open, what is expected is what its last snapshot told, if
     /// that is `settled`.
-    fn add(&mut self, boot: &Boot, phase: &PhaseRecord, settled: bool) {
+    fn add(&mut self, boot: &Boot, phase: &PhaseTelemetry, settled: bool) {
         let metrics = Metrics::of(boot, phase);
         let (_, told) = metrics.coverage();
         let (expected, is_final) = if phase.is_over() { (phase.expected(), true) } else { (told, settled) };
@@ -197,7 +197,7 @@ pub(super) struct Runs<'a> {
 }
 
 /// What the boots of a device told of a phase.
-type Views<'a> = Vec<(&'a Boot, &'a PhaseRecord)>;
+type Views<'a> = Vec<(&'a Boot, &'a PhaseTelemetry)>;
 
 /// The summaries of each phase: all devices together first, then each, in the order in which a run has its phases; and
 /// what is to be said of the merging.

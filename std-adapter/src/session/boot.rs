@@ -9,7 +9,7 @@ use phasemeter_core::time::Instant;
 
 use super::limits::Room;
 use super::missing::{Missing, PhaseLack};
-use super::phase::PhaseRecord;
+use super::phase::PhaseTelemetry;
 use super::problem::Problem;
 use super::sequence::{Gap, Sequence};
 use super::table::Table;
@@ -41,7 +41,7 @@ pub struct Boot {
     sequence: Sequence,
     info: Option<DeviceInfo>,
     table: Table,
-    phases: BTreeMap<u16, Box<PhaseRecord>>,
+    phases: BTreeMap<u16, Box<PhaseTelemetry>>,
     finished: Option<Finished>,
     has_begun: bool,
     skipped: u64,
@@ -90,12 +90,12 @@ impl Boot {
     }
 
     /// The phase at this place of the run, once anything of it came.
-    pub fn phase(&self, index: u16) -> Option<&PhaseRecord> {
+    pub fn phase(&self, index: u16) -> Option<&PhaseTelemetry> {
         self.phases.get(&index).map(|phase| &**phase)
     }
 
     /// The phases of which anything came, by their place in the run.
-    pub fn phases(&self) -> impl DoubleEndedIterator<Item = &PhaseRecord> {
+    pub fn phases(&self) -> impl DoubleEndedIterator<Item = &PhaseTelemetry> {
         self.phases.values().map(|phase| &**phase)
     }
 
@@ -248,12 +248,12 @@ impl Boot {
         self.last_skipped = Some((number, skipped));
     }
 
-    fn phase_mut(&mut self, index: u16, room: &mut Room) -> Result<&mut PhaseRecord, Problem> {
+    fn phase_mut(&mut self, index: u16, room: &mut Room) -> Result<&mut PhaseTelemetry, Problem> {
         match self.phases.entry(index) {
             std::collections::btree_map::Entry::Occupied(known) => Ok(known.into_mut()),
             std::collections::btree_map::Entry::Vacant(place) => {
                 room.phases = room.phases.checked_sub(1).ok_or(Problem::TooManyPhases)?;
-                Ok(place.insert(Box::new(PhaseRecord::new(index))))
+                Ok(place.insert(Box::new(PhaseTelemetry::new(index))))
             }
         }
     }

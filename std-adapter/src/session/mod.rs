@@ -15,7 +15,7 @@
 //!
 //! The memory is bounded whatever the line says: boots, phases and buckets beyond what a session keeps are refused, and a
 //! [`Problem`] says so. So is the work for each byte: a whole snapshot is taken over without a copy, and is only put
-//! together when it is [asked for](PhaseRecord::histogram). `examples/session_throughput.rs` prints what that comes to,
+//! together when it is [asked for](PhaseTelemetry::histogram). `examples/session_throughput.rs` prints what that comes to,
 //! for a device in order and for the worst that a hostile one can send.
 
 mod limits;
@@ -43,7 +43,7 @@ pub use boot::{Boot, DeviceInfo};
 pub use line::{LineErrors, Note};
 pub use mirror::{HostHistogram, Mirror};
 pub use missing::{Missing, PhaseLack};
-pub use phase::PhaseRecord;
+pub use phase::PhaseTelemetry;
 pub use problem::Problem;
 pub use sequence::Gap;
 pub(crate) use table::UNNAMED;
@@ -90,7 +90,7 @@ impl Session {
     }
 
     /// The phase of the current boot that is furthest on.
-    pub fn current_phase(&self) -> Option<&PhaseRecord> {
+    pub fn current_phase(&self) -> Option<&PhaseTelemetry> {
         self.current_boot()?.phases().next_back()
     }
 

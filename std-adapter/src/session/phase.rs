@@ -18,7 +18,7 @@ use crate::text::printable;
 
 /// One phase as far as it was told of. It is named by its place in its boot; kind, name and instance are told with it.
 #[derive(Debug, Default)]
-pub struct PhaseRecord {
+pub struct PhaseTelemetry {
     index: u16,
     /// The newest report, with the number of its frame.
     report: Option<(u64, PhaseReport)>,
@@ -34,7 +34,7 @@ pub struct PhaseRecord {
     refused: bool,
 }
 
-impl PhaseRecord {
+impl PhaseTelemetry {
     pub(super) fn new(index: u16) -> Self {
         Self { index, ..Self::default() }
     }

@@ -2,7 +2,7 @@
 
 use phasemeter_core::time::Instant;
 
-use super::{Boot, PhaseRecord, Session};
+use super::{Boot, PhaseTelemetry, Session};
 
 /// A boot that another line shows as well, and no worse: it is left out, so that nothing counts twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(crate) fn seen_twice(sessions: &[&Session]) -> Vec<SeenTwice> {
 
 /// How good a view of a boot is.
 fn value(boot: &Boot) -> (bool, u64, usize) {
-    let observed = boot.phases().map(PhaseRecord::observed).fold(0, u64::saturating_add);
+    let observed = boot.phases().map(PhaseTelemetry::observed).fold(0, u64::saturating_add);
     (boot.check_whole().is_ok(), observed, boot.phases().count())
 }
 
@@ -48,7 +48,7 @@ fn value(boot: &Boot) -> (bool, u64, usize) {
 fn is_same(a: &Boot, b: &Boot) -> bool {
     let device = |boot: &Boot| boot.info().map(|info| info.device_id.clone());
     let is_other = device(a).zip(device(b)).is_some_and(|(a, b)| a != b);
-    let start = |phase: &PhaseRecord| -> Option<Instant> { phase.stats()?.started_at };
+    let start = |phase: &PhaseTelemetry| -> Option<Instant> { phase.stats()?.started_at };
     let mut shared = a.phases().filter_map(|phase| start(phase).zip(b.phase(phase.index()).and_then(start))).peekable();
     !is_other && a.id() == b.id() && shared.peek().is_some() && shared.all(|(a, b)| a == b)
 }

@@ -27,7 +27,7 @@ mod reader;
 mod tests;
 
 pub use output::open_output;
-pub use reader::{Event, EventKind, spawn_reader};
+pub use reader::{LineEvent, LineEventKind, spawn_reader};
 pub use spec::{SourceError, SourceSpec};
 
 use std::io::{self, Write};

@@ -12,18 +12,18 @@ const CHUNK: usize = 8192;
 
 /// Something that happened on a line.
 #[derive(Debug)]
-pub struct Event {
+pub struct LineEvent {
     /// The line's number.
     pub source: u16,
     /// When the host had noticed: for bytes, right after they were read.
     pub at: Instant,
     /// What happened.
-    pub kind: EventKind,
+    pub kind: LineEventKind,
 }
 
 /// What happened on a line.
 #[derive(Debug)]
-pub enum EventKind {
+pub enum LineEventKind {
     /// Bytes came in; at least one.
     Bytes(Vec<u8>),
     /// The other side closed the line. The last event of the line.
@@ -34,7 +34,7 @@ pub enum EventKind {
 
 /// Reads `line` on a new thread into `tx` until it ends, fails, `stop` is set or nobody receives any more.
 ///
-/// The last event says [`Ended`](EventKind::Ended) or [`Failed`](EventKind::Failed), unless `stop` ended it: then
+/// The last event says [`Ended`](LineEventKind::Ended) or [`Failed`](LineEventKind::Failed), unless `stop` ended it: then
 /// the thread ends without a word within [`READ_TIMEOUT`](super::READ_TIMEOUT). While the channel is full the
 /// thread waits and does not look at `stop`: keep receiving, or drop the receiver, before joining.
 ///
@@ -44,7 +44,7 @@ pub enum EventKind {
 pub fn spawn_reader(
     mut line: Box<dyn Line>,
     source: u16,
-    tx: SyncSender<Event>,
+    tx: SyncSender<LineEvent>,
     stop: Arc<AtomicBool>,
 ) -> JoinHandle<()> {
     thread::spawn(move || {
@@ -52,12 +52,12 @@ pub fn spawn_reader(
         while !stop.load(Ordering::Relaxed) {
             let kind = match line.read(&mut buf) {
                 Ok(LineRead::Idle) => continue,
-                Ok(LineRead::Bytes(bytes)) => EventKind::Bytes(buf[..bytes].to_vec()),
-                Ok(LineRead::Ended) => EventKind::Ended,
-                Err(e) => EventKind::Failed(e),
+                Ok(LineRead::Bytes(bytes)) => LineEventKind::Bytes(buf[..bytes].to_vec()),
+                Ok(LineRead::Ended) => LineEventKind::Ended,
+                Err(e) => LineEventKind::Failed(e),
             };
-            let last = !matches!(kind, EventKind::Bytes(_));
-            if tx.send(Event { source, at: Instant::now(), kind }).is_err() || last {
+            let last = !matches!(kind, LineEventKind::Bytes(_));
+            if tx.send(LineEvent { source, at: Instant::now(), kind }).is_err() || last {
                 return;
             }
         }

@@ -136,7 +136,7 @@ impl Line for Script {
     }
 }
 
-fn spawn(script: Vec<io::Result<&'static [u8]>>) -> (Receiver<Event>, Arc<AtomicBool>, thread::JoinHandle<()>) {
+fn spawn(script: Vec<io::Result<&'static [u8]>>) -> (Receiver<LineEvent>, Arc<AtomicBool>, thread::JoinHandle<()>) {
     let (tx, rx) = sync_channel(1);
     let stop = Arc::new(AtomicBool::new(false));
     let thread = spawn_reader(Box::new(Script(script.into_iter())), 7, tx, stop.clone());
@@ -156,10 +156,10 @@ fn join(thread: thread::JoinHandle<()>) {
 fn a_reader_reports_bytes_and_the_end_in_order() {
     let before = Instant::now();
     let (rx, _, thread) = spawn(vec![Ok(b"ab"), Ok(b"c"), Ok(b"")]);
-    let events: Vec<Event> = rx.iter().collect();
+    let events: Vec<LineEvent> = rx.iter().collect();
     assert!(events.iter().all(|event| event.source == 7 && event.at >= before));
     assert!(events.is_sorted_by_key(|event| event.at));
-    let [EventKind::Bytes(ab), EventKind::Bytes(c), EventKind::Ended] =
+    let [LineEventKind::Bytes(ab), LineEventKind::Bytes(c), LineEventKind::Ended] =
         &events.iter().map(|event| &event.kind).collect::<Vec<_>>()[..]
     else {
         panic!("{events:?}")
@@ -171,9 +171,9 @@ fn a_reader_reports_bytes_and_the_end_in_order() {
 #[test]
 fn a_reader_reports_failure_last() {
     let (rx, _, thread) = spawn(vec![Ok(b"ab"), Err(io::Error::other("unplugged")), Ok(b"never")]);
-    let events: Vec<Event> = rx.iter().collect();
+    let events: Vec<LineEvent> = rx.iter().collect();
     assert_eq!(events.len(), 2);
-    assert!(matches!(&events[1].kind, EventKind::Failed(e) if e.to_string() == "unplugged"));
+    assert!(matches!(&events[1].kind, LineEventKind::Failed(e) if e.to_string() == "unplugged"));
     join(thread);
 }
 
