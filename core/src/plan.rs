@@ -66,6 +66,11 @@ pub enum Workload {
         /// How many tokens to ask for.
         output_tokens: u16,
     },
+    /// A request that only a host's load generator can make: a method, headers, a body, TLS, credentials. No device does.
+    Host {
+        /// Names what it asks for, secrets left out.
+        content: u64,
+    },
 }
 
 impl Workload {

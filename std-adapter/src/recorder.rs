@@ -51,6 +51,16 @@ pub struct RecordingOptions {
     pub run_id: String,
     /// Recording ends after so long, whatever the devices do.
     pub max_duration: Option<Duration>,
+    /// Once it is to stop, it goes on for so long at most, until every line has ended: whoever writes to a pipe has met the
+    /// same Ctrl-C, and has its end to tell.
+    pub stop_within: Duration,
+}
+
+impl RecordingOptions {
+    /// Records into this directory until the runs are over, or it is stopped.
+    pub fn new(directory: impl Into<PathBuf>, run_id: impl Into<String>) -> Self {
+        Self { directory: directory.into(), run_id: run_id.into(), max_duration: None, stop_within: Duration::ZERO }
+    }
 }
 
 /// Is told how a recording goes.
@@ -114,7 +124,7 @@ pub fn record(
     }
     drop(sender);
     recording.command(watcher, |remote, _| remote.start())?;
-    let ended = recording.run(&events, options.max_duration, stop, watcher);
+    let ended = recording.run(&events, options, stop, watcher);
     stop_readers.store(true, Ordering::Relaxed);
     // What was read already is not lost.
     let ended = events.try_iter().try_for_each(|event| recording.take(event, watcher)).and(ended);
@@ -166,7 +176,7 @@ impl Recording {
     fn run(
         &mut self,
         events: &Receiver<LineEvent>,
-        max_duration: Option<Duration>,
+        options: &RecordingOptions,
         stop: &AtomicBool,
         watcher: &mut impl RecordingWatcher,
     ) -> Result<EndReason, CaptureError> {
@@ -174,17 +184,19 @@ impl Recording {
         loop {
             self.command(watcher, RemoteControl::poll)?;
             let is_over = self.run.is_over();
-            if stop.load(Ordering::Relaxed) && !is_over && self.remotes.iter().any(Option::is_some) {
-                // The devices are told, and have a while to say what they measured up to now.
+            if stop.load(Ordering::Relaxed) {
                 let since: Instant = *stopped.get_or_insert_with(Instant::now);
+                let is_remote = self.remotes.iter().any(Option::is_some);
+                // The devices are told, and have a while to say what they measured up to now.
                 self.command(watcher, |remote, _| remote.stop())?;
-                if since.elapsed() >= STOP_WITHIN {
+                let within = if is_remote { STOP_WITHIN.max(options.stop_within) } else { options.stop_within };
+                if is_over {
+                    return Ok(EndReason::Finished);
+                } else if since.elapsed() >= within {
                     return Ok(EndReason::Interrupted);
                 }
-            } else if stop.load(Ordering::Relaxed) {
-                return Ok(if is_over { EndReason::Finished } else { EndReason::Interrupted });
             }
-            if max_duration.is_some_and(|max| self.start.elapsed() >= max) {
+            if options.max_duration.is_some_and(|max| self.start.elapsed() >= max) {
                 return Ok(if is_over { EndReason::Finished } else { EndReason::TimedOut });
             }
             if is_over {

@@ -42,7 +42,6 @@ pub(crate) fn printable_lines(text: &str) -> String {
 }
 
 /// A value for a message: quoted and escaped as a string of Rust, in one line that is not long.
-#[cfg(feature = "process")]
 pub(crate) fn quoted(text: &str) -> String {
     const MOST: usize = 60;
     let mut start: String = text.chars().take(MOST).collect();

@@ -58,8 +58,7 @@ fn teller() -> (Hooks, Receiver<Told>) {
 }
 
 fn record_one(line: Box<dyn Line>, hooks: Hooks, directory: &Path) -> RecordedRun {
-    let options =
-        RecordingOptions { directory: directory.to_owned(), run_id: "hooks".into(), max_duration: Some(LIMIT) };
+    let options = RecordingOptions { max_duration: Some(LIMIT), ..RecordingOptions::new(directory, "hooks") };
     let source = RecordingSource { identity: "device".into(), line, hooks, remote: None };
     record(vec![source], &options, &AtomicBool::new(false), &mut Quiet).unwrap()
 }

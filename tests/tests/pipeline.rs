@@ -43,8 +43,7 @@ fn connect_load(device: Device) -> (JoinHandle<Ran>, RecordingSource) {
 
 fn record_all(lines: Vec<(JoinHandle<Ran>, RecordingSource)>, directory: &Path) -> (RecordedRun, Vec<Vec<Direct>>) {
     let (threads, sources): (Vec<_>, Vec<_>) = lines.into_iter().unzip();
-    let options =
-        RecordingOptions { directory: directory.to_owned(), run_id: "pipeline".into(), max_duration: Some(LIMIT) };
+    let options = RecordingOptions { max_duration: Some(LIMIT), ..RecordingOptions::new(directory, "pipeline") };
     let run = record(sources, &options, &AtomicBool::new(false), &mut Quiet).unwrap();
     (run, threads.into_iter().map(|thread| thread.join().unwrap().0).collect())
 }
@@ -112,11 +111,8 @@ fn what_a_firmware_measures_of_itself_arrives() {
         // Its line ends with the thread; until then a monitor may open another phase.
         let stop = AtomicBool::new(false);
         let (thread, source) = line;
-        let options = RecordingOptions {
-            directory: directory.path().to_owned(),
-            run_id: "pipeline".into(),
-            max_duration: Some(LIMIT),
-        };
+        let options =
+            RecordingOptions { max_duration: Some(LIMIT), ..RecordingOptions::new(directory.path(), "pipeline") };
         let (run, direct) = thread::scope(|scope| {
             let recording = scope.spawn(|| record(vec![source], &options, &stop, &mut Quiet).unwrap());
             let (direct, pty) = thread.join().unwrap();

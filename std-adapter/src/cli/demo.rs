@@ -87,7 +87,8 @@ mod unix {
         let pty = Pty::open().context("cannot open a pseudo-terminal")?;
         let mut device = Device::start(&directory, &plan(args.seed), &server.url(), pty.slave_path())?;
         say(format_args!("a mock server at {}, a device on {}", server.url(), pty.slave_path().display()));
-        let options = RecordingOptions { directory: directory.clone(), run_id, max_duration: Some(MAX_DURATION) };
+        let options =
+            RecordingOptions { max_duration: Some(MAX_DURATION), ..RecordingOptions::new(&directory, run_id) };
         let mut watcher =
             DemoWatcher { progress: RecordingProgress::new(vec!["demo".to_owned()]), device: &mut device, stop: &stop };
         let source = RecordingSource {

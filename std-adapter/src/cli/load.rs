@@ -2,17 +2,20 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use anyhow::Context;
 use phasemeter_core::hook::PhaseHook;
-use phasemeter_core::outcome::Failures;
+use phasemeter_core::outcome::Failure;
 use phasemeter_core::phase::PhaseStats;
 use phasemeter_core::telemetry::TelemetryConfig;
 use phasemeter_core::time::Instant;
 
+use super::connect_args::ConnectArgs;
 use super::interrupt;
 use super::run_config::RunConfigArgs;
-use crate::load::{Load, LoadOptions};
+use crate::load::{Load, LoadOptions, LoadOutcome, Target};
 use crate::plan;
 use crate::source::{DEFAULT_BAUD, open_output};
 
@@ -43,7 +46,7 @@ Example: record what this machine measures
 pub(super) struct Args {
     /// The plan file.
     plan: PathBuf,
-    /// The server: `http://HOST[:PORT][/PATH]`.
+    /// The server: `http[s]://HOST[:PORT][/PATH]`; of chats the base URL, with or without `/v1`.
     #[arg(long, value_name = "URL")]
     target: String,
     /// Where telemetry goes, see below.
@@ -52,15 +55,14 @@ pub(super) struct Args {
     /// Bits a second of a serial port.
     #[arg(long, default_value_t = DEFAULT_BAUD)]
     baud: u32,
-    /// The model that chats ask for.
+    /// The model that chats ask for, unless the plan names one.
     #[arg(long)]
     model: Option<String>,
     /// The device's name in the telemetry; at most 32 bytes count.
     #[arg(long, value_name = "NAME", default_value = "phasemeter-load")]
     device_id: String,
-    /// Requests in flight at most; more wait, and show as schedule lag.
-    #[arg(long, value_name = "REQUESTS", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    max_in_flight: u32,
+    #[command(flatten)]
+    connect: ConnectArgs,
     /// End when standard input does: whoever started this process is gone.
     #[arg(long, hide = true)]
     exit_with_stdin: bool,
@@ -68,32 +70,38 @@ pub(super) struct Args {
     run_config: RunConfigArgs,
 }
 
+/// How long a TCP server that takes the telemetry may take to be there.
+const OUTPUT_PATIENCE: Duration = Duration::from_secs(10);
+
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let plan = plan::load(&args.plan)?;
     let components = args.run_config.create(1)?;
     if !components.processors.is_empty() {
         super::say("post-processors are for `record` and `run`, which have the whole run: they do nothing here");
     }
-    let load = Load::new(&args.target, args.model.as_deref())?;
-    let output = open_output(&args.output, args.baud).context("cannot open the output")?;
+    let load = Load::new(Target::parse(&args.target)?, &args.connect.options())?;
+    let options = LoadOptions {
+        device_id: args.device_id.clone(),
+        max_in_flight: args.connect.max_in_flight,
+        telemetry: TelemetryConfig::default(),
+        model: args.model.clone(),
+    };
+    load.check(&plan, &options)?;
     let stopper = load.stopper();
     let at_end_of_stdin = stopper.clone();
-    interrupt::watch(move || stopper.stop())?;
+    let stop = interrupt::watch(move || stopper.stop())?;
+    let goes_on = || !stop.load(Ordering::Relaxed);
+    let output = open_output(&args.output, args.baud, OUTPUT_PATIENCE, goes_on).context("cannot open the output")?;
     if args.exit_with_stdin {
         std::thread::spawn(move || {
             let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
             at_end_of_stdin.stop();
         });
     }
-    let options = LoadOptions {
-        device_id: args.device_id.clone(),
-        max_in_flight: usize::try_from(args.max_in_flight).unwrap_or(usize::MAX),
-        telemetry: TelemetryConfig::default(),
-    };
     let mut hooks = components.hooks.into_iter().next().unwrap_or_default();
     hooks.push(PrintHook);
-    let outcome = load.run(plan, output, &options, hooks)?;
-    say_failures(&outcome.failures);
+    let outcome = load.run(&plan, output, &options, hooks)?;
+    say_failures(&outcome);
     if outcome.skipped_reports > 0 {
         let skipped = outcome.skipped_reports;
         super::say(format_args!("{skipped} telemetry reports were left out: the line is slower than they come"));
@@ -102,7 +110,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// A line on standard error for each cause.
-fn say_failures(failures: &Failures) {
+fn say_failures(LoadOutcome { failures, details, .. }: &LoadOutcome) {
     for (status, count) in &failures.statuses {
         super::say(format_args!("{count} requests were answered with status {status}"));
     }
@@ -116,6 +124,19 @@ fn say_failures(failures: &Failures) {
         if count > 0 {
             super::say(format_args!("{count} {what}"));
         }
+    }
+    for (failure, detail) in details {
+        super::say(format_args!("the first {}: {detail}", name_of(*failure)));
+    }
+}
+
+fn name_of(failure: Failure) -> String {
+    match failure {
+        Failure::NotConnected => "without a connection".to_owned(),
+        Failure::TimedOut => "that did not come in time".to_owned(),
+        Failure::Status(code) => format!("status {code}"),
+        Failure::Broken => "that broke".to_owned(),
+        Failure::Malformed => "that made no sense".to_owned(),
     }
 }
 

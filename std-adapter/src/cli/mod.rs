@@ -3,6 +3,8 @@
 
 mod interrupt;
 mod run_directory;
+mod run_info;
+mod connect_args;
 mod run_config;
 mod progress;
 mod record;
@@ -11,6 +13,7 @@ mod replay;
 mod report;
 mod process;
 mod load;
+mod bench;
 mod mock_server;
 mod demo;
 mod ports;
@@ -38,6 +41,7 @@ run was not observed. 1 and 4 are reserved for thresholds and comparisons.";
 #[command(name = "phasemeter", version, after_help = EXIT_CODES, propagate_version = true)]
 enum Command {
     Demo(demo::Args),
+    Bench(Box<bench::Args>),
     Run(run::Args),
     Record(record::Args),
     Replay(replay::Args),
@@ -53,6 +57,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let result = match Command::parse() {
         Command::Demo(args) => demo::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Record(args) => record::run(&args),
         Command::Replay(args) => replay::run(&args),

@@ -8,13 +8,14 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use super::run_config::{RunConfigArgs, process};
-use super::{interrupt, progress::RecordingProgress, run_directory};
+use super::{interrupt, progress::RecordingProgress, run_directory, run_info};
 use crate::capture::LineEnd;
 use crate::process::PostProcessor;
 use crate::recorder::{RecordError, RecordingOptions, RecordingSource, record};
 use crate::replay::RecordedRun;
 use crate::report::render;
 use crate::source::{DEFAULT_BAUD, SourceSpec};
+use crate::text::to_json;
 
 const NOTES: &str = "\
 Sources:
@@ -59,6 +60,9 @@ pub(super) struct Args {
     run_config: RunConfigArgs,
 }
 
+/// How long a load generator that writes to a pipe may take to end after the Ctrl-C that it has met too.
+const PIPE_STOP_WITHIN: Duration = Duration::from_secs(10);
+
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let components = args.run_config.create(args.sources.len())?;
     let mut hooks = components.hooks.into_iter();
@@ -75,28 +79,48 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         sources.push(RecordingSource { identity, line, hooks: hooks.next().unwrap_or_default(), remote: None });
     }
+    let place = Place::new(args.out.as_deref())?;
+    run_info::write(&place.directory, None, None)?;
     let stop = interrupt::watch(|| {})?;
-    to_report(sources, args.out.as_deref(), args.max_duration, &stop, components.processors)
+    let options = RecordingOptions {
+        max_duration: args.max_duration,
+        stop_within: if args.sources.iter().any(|source| source == "-") { PIPE_STOP_WITHIN } else { Duration::ZERO },
+        ..RecordingOptions::new(&place.directory, &place.run_id)
+    };
+    to_report(sources, &options, &stop, components.processors, false)
 }
 
-/// Records the sources into a run directory with progress, prints the report, and hands the run to the post-processors.
+/// Where a run goes, and what it is called.
+pub(super) struct Place {
+    pub(super) run_id: String,
+    pub(super) directory: PathBuf,
+}
+
+impl Place {
+    /// A new run, in the directory `out` or a new one.
+    pub(super) fn new(out: Option<&Path>) -> anyhow::Result<Self> {
+        let run_id = run_directory::new_run_id();
+        Ok(Self { directory: run_directory::create(out, &run_id)?, run_id })
+    }
+}
+
+/// Records the sources with progress, prints the report, or the summary as JSON, and hands the run to the post-processors.
 pub(super) fn to_report(
     sources: Vec<RecordingSource>,
-    out: Option<&Path>,
-    max_duration: Option<Duration>,
+    options: &RecordingOptions,
     stop: &AtomicBool,
     processors: Vec<Box<dyn PostProcessor>>,
+    json: bool,
 ) -> anyhow::Result<ExitCode> {
-    let run_id = run_directory::new_run_id();
-    let directory = run_directory::create(out, &run_id)?;
-    let options = RecordingOptions { directory: directory.clone(), run_id, max_duration };
+    let directory = &options.directory;
     let names = sources.iter().map(|source| source.identity.clone()).collect();
     let mut progress = RecordingProgress::new(names);
-    let recorded = record(sources, &options, stop, &mut progress);
+    let recorded = record(sources, options, stop, &mut progress);
     progress.finish();
-    let recorded = keep_on_failure(recorded, &directory)?;
+    let recorded = keep_on_failure(recorded, directory)?;
     let summary = recorded.summary();
-    super::print(&render(&summary))?;
+    let text = if json { to_json(&summary).context("cannot write the summary as JSON")? } else { render(&summary) };
+    super::print(&text)?;
     super::say(format_args!("the run is in {}", directory.display()));
     process(processors, &recorded)?;
     fail_if_a_line_failed(&recorded)?;

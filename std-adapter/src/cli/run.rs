@@ -9,11 +9,11 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use phasemeter_core::telemetry::{Reason, Refusal};
 
-use super::interrupt;
-use super::record::to_report;
+use super::record::{Place, to_report};
 use super::run_config::RunConfigArgs;
+use super::{interrupt, run_info};
 use crate::plan;
-use crate::recorder::RecordingSource;
+use crate::recorder::{RecordingOptions, RecordingSource};
 use crate::remote::{Remote, RemoteError};
 use crate::source::{DEFAULT_BAUD, SourceSpec};
 
@@ -83,12 +83,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.stop_running {
         device.stop_running(stop, text).map_err(at_device)?;
     }
-    device.upload(&target, &plan, stop, text).map_err(at_device)?;
-    super::say(format_args!("the device has plan {:016x}", plan.content_hash()));
-    let (line, remote) = device.into_recording(plan.content_hash());
+    device.upload(&target, plan.run(), stop, text).map_err(at_device)?;
+    super::say(format_args!("the device has plan {:016x}", plan.run().content_hash()));
+    let (line, remote) = device.into_recording(plan.run().content_hash());
     let hooks = components.hooks.into_iter().next().unwrap_or_default();
     let source = RecordingSource { identity, line, hooks, remote: Some(remote) };
-    to_report(vec![source], args.out.as_deref(), args.max_duration, &flag, components.processors)
+    let place = Place::new(args.out.as_deref())?;
+    run_info::write(&place.directory, Some(&plan), args.target.as_deref())?;
+    let options =
+        RecordingOptions { max_duration: args.max_duration, ..RecordingOptions::new(&place.directory, &place.run_id) };
+    to_report(vec![source], &options, &flag, components.processors, false)
 }
 
 /// The address and port that a URL names: a device has no resolver.

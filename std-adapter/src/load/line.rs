@@ -1,9 +1,10 @@
 //! The telemetry line of a host: a thread that writes, so that a slow line never delays the run.
 
 use std::io;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, TrySendError, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, channel, sync_channel};
 
 use embedded_io::{ErrorType, Write, WriteReady};
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::Event;
 
@@ -21,7 +22,7 @@ pub(super) struct LineWriter {
 
 impl LineWriter {
     /// Starts the thread; it sends [`Event::LineReady`] whenever the line is ready again.
-    pub(super) fn spawn(mut output: Box<dyn io::Write + Send>, ready: Sender<Event>) -> Self {
+    pub(super) fn spawn(mut output: Box<dyn io::Write + Send>, ready: UnboundedSender<Event>) -> Self {
         let (pieces, todo) = sync_channel::<Vec<u8>>(1);
         let (done, written) = channel();
         std::thread::spawn(move || {

@@ -1,42 +1,57 @@
-//! The load generator for boards that run Linux: core's [`Device`], real HTTP, and telemetry on any byte stream.
+//! The load generator of a host: core's [`Device`], real HTTP, and telemetry on any byte stream.
 //!
-//! One thread owns the run. It polls the device, hands requests to HTTP tasks and takes their times back. Another thread
-//! writes what the device has to tell to the line: a slow line never delays a request, it only leaves reports out.
+//! One thread does all that a run needs: it polls the device, sends requests, reads answers and takes their times. Nothing
+//! is handed from thread to thread, so a request costs little and its times are those of the sockets. Another thread writes
+//! what the device has to tell to the line: a slow line never delays a request, it only leaves reports out.
+//!
+//! Plain requests and streaming chats go over HTTP/1.1, over HTTP/2 if the server offers it or it is asked for, in the clear
+//! or over TLS, to an address or a Unix socket: see [`ConnectOptions`].
+//!
+//! Beside the metrics of every load generator it measures `connect_time` and `tls_handshake_time` of each connection that is
+//! opened, and of chats the `inter_chunk_latency` of each gap between two pieces of the answer, and `input_sequence_length`
+//! and `output_sequence_length`, in tokens, if the server counts them.
 
-pub mod http;
+mod target;
+mod tls;
+mod connect;
+mod answer;
+mod sse;
+mod http1;
+mod http2;
+mod prompt;
+mod requests;
+mod pool;
+mod exchange;
 mod line;
+mod timer;
+mod driver;
 #[cfg(all(test, feature = "mock"))]
 mod tests;
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::rc::Rc;
 use std::time::Duration;
 
-use embedded_io::WriteReady;
-use phasemeter_core::device::{Device, Step, Storage};
-use phasemeter_core::metric::LOAD_METRICS;
-use phasemeter_core::outcome::{Failure, Failures, Outcome};
-use phasemeter_core::plan::{Arrival, Workload};
-use phasemeter_core::request::Ticket;
+use futures_util::stream::FuturesUnordered;
+use phasemeter_core::device::Device;
+use phasemeter_core::outcome::{Failure, Failures};
+use phasemeter_core::plan::Arrival;
 use phasemeter_core::telemetry::{DrainError, Identity, TelemetryConfig};
-use phasemeter_core::time::Instant;
-use tokio::runtime::Runtime;
-use tokio::task::JoinSet;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::hook::{Background, HookError, Hooks};
-use crate::plan::{MAX_PHASES, Plan};
-use http::{Exchange, HttpClient};
+use crate::plan::Plan;
+use connect::Endpoint;
+use driver::{Driver, OWN, Storage};
+use exchange::LoadClock;
 use line::LineWriter;
+use pool::Pool;
+use requests::Requests;
+use timer::Timer;
 
-/// Buckets of each histogram: 1.09 % over 16 octaves.
-const BUCKETS: usize = 512;
-/// Room for several whole snapshots.
-const QUEUE_BYTES: usize = 16 * 1024;
-/// Connections opened before an open-loop phase starts.
-const WARM_CONNECTIONS: usize = 16;
-/// How long to wait for them.
-const WARM_PATIENCE: Duration = Duration::from_secs(2);
-/// How long to wait for room on the line; it tells when there is, and a lost word must not matter.
-const LINE_RETRY: Duration = Duration::from_millis(20);
+pub use connect::{ConnectOptions, EndpointError};
+pub use requests::RequestError;
+pub use target::{Target, TargetError, split_url};
+pub use tls::{TlsError, Trust};
 
 /// How to run a plan.
 #[derive(Clone, Debug)]
@@ -44,9 +59,11 @@ pub struct LoadOptions {
     /// Names the device in its telemetry.
     pub device_id: String,
     /// How many requests are in flight at most; more wait, and show as schedule lag. Zero means one.
-    pub max_in_flight: usize,
+    pub max_in_flight: u32,
     /// How often telemetry is sent, and how long the line may take none when the run has to wait for it.
     pub telemetry: TelemetryConfig,
+    /// The model that chats ask for unless the plan names one.
+    pub model: Option<String>,
 }
 
 /// Why a load run failed.
@@ -56,9 +73,25 @@ pub enum LoadError {
     /// There is nothing to run.
     #[error("the plan has no phases")]
     NoPhases,
-    /// No threads for the HTTP client.
-    #[error("cannot start the HTTP client's threads: {0}")]
-    Threads(std::io::Error),
+    /// A closed loop wants more requests in flight than there may be.
+    #[error("phase {phase} wants {concurrency} requests in flight, and at most {most} may be: raise --max-in-flight")]
+    TooConcurrent {
+        /// The phase's place in the plan, from 0.
+        phase: usize,
+        /// How many it wants.
+        concurrency: u16,
+        /// How many there may be.
+        most: u32,
+    },
+    /// The server cannot be reached at all.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// The requests of a phase cannot be made.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The system has no reactor or no timer for the HTTP client.
+    #[error("cannot start the HTTP client: {0}")]
+    Client(std::io::Error),
     /// The hooks could not be set up.
     #[error(transparent)]
     Hook(#[from] HookError),
@@ -81,7 +114,7 @@ impl From<DrainError<std::io::Error>> for LoadError {
 
 /// Asks a running load to end early: what is in flight is cancelled, and the end is still reported.
 #[derive(Clone, Debug)]
-pub struct Stopper(Sender<Event>);
+pub struct Stopper(UnboundedSender<Event>);
 
 impl Stopper {
     /// Ends the run. Does nothing if it has ended.
@@ -90,27 +123,23 @@ impl Stopper {
     }
 }
 
-/// What the run's thread waits for.
+/// What the run's thread waits for, beside the answers.
 #[derive(Debug)]
 enum Event {
-    Exchanged(Ticket, Exchange),
-    /// The connections for the next phase are open, or cannot be opened.
-    Warm,
     LineReady,
     Stop,
 }
 
 /// A load run that has not started.
-#[derive(Debug)]
 pub struct Load {
-    client: HttpClient,
-    origin: std::time::Instant,
-    events: Receiver<Event>,
-    sender: Sender<Event>,
+    target: Target,
+    endpoint: Endpoint,
+    events: UnboundedReceiver<Event>,
+    sender: UnboundedSender<Event>,
 }
 
 /// How a run went.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadOutcome {
     /// Whether it was stopped before its plan was done.
     pub cancelled: bool,
@@ -118,27 +147,41 @@ pub struct LoadOutcome {
     pub skipped_reports: u32,
     /// Failed requests of all phases, by cause.
     pub failures: Failures,
+    /// What was said of the first failure of each kind.
+    pub details: Vec<(Failure, String)>,
+}
+
+impl LoadOutcome {
+    /// Keeps what was said of a failure, if it is the first of its kind.
+    fn explain(&mut self, _phase: u16, failure: Failure, detail: String) {
+        if self.details.iter().all(|(of, _)| *of != failure) {
+            self.details.push((failure, detail));
+        }
+    }
 }
 
 impl Load {
-    /// A run against the server at `target`, `http://HOST[:PORT][/PATH]`; chats ask for `model` if given.
+    /// A run against this server. Its name is resolved here, and certificates are read; nothing is connected yet.
     ///
     /// # Errors
-    /// [`http::TargetError`] if the target is no such URL.
-    pub fn new(target: &str, model: Option<&str>) -> Result<Self, http::TargetError> {
-        let origin = std::time::Instant::now();
-        let client = HttpClient::new(target, origin)?;
-        let client = match model {
-            Some(model) => client.with_model(model),
-            None => client,
-        };
-        let (sender, events) = channel();
-        Ok(Self { client, origin, events, sender })
+    /// [`EndpointError`] if the name does not resolve, or there is no TLS.
+    pub fn new(target: Target, options: &ConnectOptions) -> Result<Self, EndpointError> {
+        let endpoint = Endpoint::new(&target, options)?;
+        let (sender, events) = unbounded_channel();
+        Ok(Self { target, endpoint, events, sender })
     }
 
     /// A handle with which another thread can end the run.
     pub fn stopper(&self) -> Stopper {
         Stopper(self.sender.clone())
+    }
+
+    /// Opens a connection and closes it again, to see whether the server is there.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn try_connect(&self) -> std::io::Result<()> {
+        runtime()?.block_on(self.endpoint.open()).map(drop)
     }
 
     /// Runs the plan to its end, streaming telemetry to `output`. The hooks are told of its phases on a thread of their
@@ -148,186 +191,71 @@ impl Load {
     /// [`LoadError`] if the run could not start, or the telemetry line failed.
     pub fn run(
         self,
-        plan: Plan,
+        plan: &Plan,
         output: Box<dyn std::io::Write + Send>,
         options: &LoadOptions,
         hooks: Hooks,
     ) -> Result<LoadOutcome, LoadError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("http")
-            .enable_all()
-            .build()
-            .map_err(LoadError::Threads)?;
+        let requests = self.requests(plan, options)?;
+        let runtime = runtime().map_err(LoadError::Client)?;
+        let _entered = runtime.enter();
+        let timer = Timer::new().map_err(LoadError::Client)?;
         let identity = Identity {
             firmware: "phasemeter-load",
             firmware_version: env!("CARGO_PKG_VERSION"),
             ..Identity::new(&options.device_id, rand::random())
         };
         let mut storage = Box::new(Storage::new());
-        let mut device = Device::new(&mut storage, identity, &[], options.telemetry, Background::spawn(hooks)?);
-        if !device.run(plan) {
+        let mut device = Device::new(&mut storage, identity, &OWN, options.telemetry, Background::spawn(hooks)?);
+        if !device.run(plan.run().clone()) {
             return Err(LoadError::NoPhases);
         }
-        let mut driver = Driver {
+        let driver = Driver {
             device,
             line: LineWriter::spawn(output, self.sender.clone()),
             line_patience: Duration::from_nanos(options.telemetry.line_patience.as_nanos()),
-            requests: JoinSet::new(),
-            failures: Failures::default(),
-            load: self,
-            runtime,
+            clock: LoadClock::start(),
+            pool: Rc::new(Pool::new(self.endpoint)),
+            requests,
+            events: self.events,
+            under_way: FuturesUnordered::new(),
+            timer,
+            max_in_flight: u64::from(options.max_in_flight.max(1)),
             is_warm: false,
-            max_in_flight: options.max_in_flight.max(1),
+            opened: Vec::new(),
+            outcome: LoadOutcome::default(),
         };
-        let outcome = driver.run();
-        // Tasks that were given up are waiting on sockets; dropping them closes those.
-        driver.requests.abort_all();
-        driver.runtime.shutdown_timeout(Duration::from_secs(1));
+        // The run is the only task, and takes turns with nobody.
+        let outcome = runtime.block_on(tokio::task::unconstrained(driver.run()));
+        runtime.shutdown_background();
         outcome
     }
+
+    /// Whether all requests of the plan can be made, and as many be in flight as it wants.
+    ///
+    /// # Errors
+    /// [`LoadError`] if not: a key may be missing.
+    pub fn check(&self, plan: &Plan, options: &LoadOptions) -> Result<(), LoadError> {
+        self.requests(plan, options).map(drop)
+    }
+
+    /// The requests of each phase; nothing is sent unless all can be made.
+    fn requests(&self, plan: &Plan, options: &LoadOptions) -> Result<Vec<Rc<Requests>>, LoadError> {
+        for (phase, planned) in plan.run().phases().iter().enumerate() {
+            if let Arrival::ClosedLoop { concurrency } = planned.arrival
+                && u32::from(concurrency) > options.max_in_flight
+            {
+                return Err(LoadError::TooConcurrent { phase, concurrency, most: options.max_in_flight });
+            }
+        }
+        let phases = (0..u16::MAX).zip(plan.requests());
+        let requests = phases.map(|(phase, spec)| {
+            Requests::new(spec, &self.target, options.model.as_deref(), plan.run().seed(), phase).map(Rc::new)
+        });
+        Ok(requests.collect::<Result<_, _>>()?)
+    }
 }
 
-struct Driver<'a> {
-    load: Load,
-    runtime: Runtime,
-    device: Device<'a, LOAD_METRICS, BUCKETS, MAX_PHASES, QUEUE_BYTES, Background>,
-    line: LineWriter,
-    line_patience: Duration,
-    requests: JoinSet<()>,
-    /// Those of all phases; the device has those of one.
-    failures: Failures,
-    /// The connections for the phase are open.
-    is_warm: bool,
-    max_in_flight: usize,
-}
-
-impl Driver<'_> {
-    fn run(&mut self) -> Result<LoadOutcome, LoadError> {
-        loop {
-            self.take_all();
-            let in_flight = self.device.meter().stats().counts.in_flight();
-            let ready = self.is_warm && in_flight < self.max_in_flight as u64;
-            let step = self.device.poll(self.now(), ready);
-            self.device.drain(&mut self.line)?;
-            match step {
-                Step::PhaseBegins => self.warm(),
-                Step::Send(ticket) => self.send(ticket),
-                Step::WaitUntil(due) => self.wait(Duration::from_nanos(due.since(self.now()).as_nanos())),
-                Step::PhaseEnded => self.requests.abort_all(),
-                Step::Finished => break,
-                // Nobody does: the line has one direction.
-                Step::Asked => {}
-            }
-        }
-        self.deliver()?;
-        if self.device.has_lost() {
-            return Err(LoadError::LineStuck(self.line_patience));
-        }
-        Ok(LoadOutcome {
-            cancelled: self.device.is_cancelled(),
-            skipped_reports: self.device.skipped(),
-            failures: self.failures.clone(),
-        })
-    }
-
-    /// Waits until the line has taken everything. The device is not polled meanwhile: it would go on saying hello.
-    fn deliver(&mut self) -> Result<(), LoadError> {
-        let mut took = std::time::Instant::now();
-        loop {
-            if self.device.drain(&mut self.line)? > 0 {
-                took = std::time::Instant::now();
-            }
-            if self.device.is_idle() && self.line.write_ready().map_err(LoadError::Line)? {
-                return self.line.close().map_err(LoadError::Line);
-            }
-            if took.elapsed() >= self.line_patience {
-                return Err(LoadError::LineStuck(self.line_patience));
-            }
-            self.wait(LINE_RETRY);
-        }
-    }
-
-    /// Opens connections for the phase that is about to begin; it starts once they are there.
-    fn warm(&mut self) {
-        let connections = match self.device.phase_plan().map(|phase| phase.arrival) {
-            Some(Arrival::ClosedLoop { concurrency }) => usize::from(concurrency),
-            // An open loop's need is not known beforehand.
-            _ => WARM_CONNECTIONS,
-        };
-        let connections = connections.min(self.max_in_flight);
-        let (client, sender) = (self.load.client.clone(), self.load.sender.clone());
-        self.is_warm = false;
-        self.requests.spawn_on(
-            async move {
-                // A target that does not even refuse is met again, and reported, by the first request.
-                let _ = tokio::time::timeout(WARM_PATIENCE, client.warm(connections)).await;
-                let _ = sender.send(Event::Warm);
-            },
-            self.runtime.handle(),
-        );
-    }
-
-    fn send(&mut self, ticket: Ticket) {
-        let Some(phase) = self.device.phase_plan() else { return };
-        let (client, workload, sender) = (self.load.client.clone(), phase.workload.clone(), self.load.sender.clone());
-        self.requests.spawn_on(
-            async move {
-                let exchange = match &workload {
-                    Workload::Get { path } => client.get(path).await,
-                    Workload::Chat { prompt_tokens, output_tokens } => {
-                        client.chat(*prompt_tokens, *output_tokens).await
-                    }
-                    // A workload of a newer core, which a plan file cannot name.
-                    _ => return,
-                };
-                // Nobody takes it if the run has ended.
-                let _ = sender.send(Event::Exchanged(ticket, exchange));
-            },
-            self.runtime.handle(),
-        );
-        while self.requests.try_join_next().is_some() {}
-    }
-
-    /// Waits for an event, for so long at most.
-    fn wait(&mut self, at_most: Duration) {
-        match self.load.events.recv_timeout(at_most) {
-            Ok(event) => self.take(event),
-            // The sender lives as long as the receiver: the load has both.
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
-        }
-    }
-
-    fn take_all(&mut self) {
-        while let Ok(event) = self.load.events.try_recv() {
-            self.take(event);
-        }
-    }
-
-    fn take(&mut self, event: Event) {
-        match event {
-            Event::Exchanged(ticket, exchange) => self.exchanged(ticket, &exchange),
-            Event::Warm => self.is_warm = true,
-            Event::LineReady => {}
-            Event::Stop => self.device.cancel(self.now()),
-        }
-    }
-
-    fn exchanged(&mut self, mut ticket: Ticket, exchange: &Exchange) {
-        ticket.mark_sent(Instant::from_nanos(exchange.sent_ns));
-        if let (Some(first), Some(last)) = (exchange.first_token_ns, exchange.last_token_ns) {
-            ticket.mark_tokens(Instant::from_nanos(first), Instant::from_nanos(last), exchange.tokens);
-        }
-        let failure = exchange.outcome.err().map(Failure::from);
-        let outcome = failure.map_or(Outcome::Success, Outcome::Failed);
-        // A response to a phase that gave it up is refused by the device, and counted there as cancelled.
-        let taken = self.device.finish(ticket, Instant::from_nanos(exchange.end_ns), outcome);
-        if let (Ok(()), Some(failure)) = (taken, failure) {
-            self.failures.count(failure);
-        }
-    }
-
-    fn now(&self) -> Instant {
-        Instant::from_nanos(u64::try_from(self.load.origin.elapsed().as_nanos()).unwrap_or(u64::MAX))
-    }
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }

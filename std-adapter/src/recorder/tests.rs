@@ -83,8 +83,7 @@ fn a_device_without_an_end_is_recorded_whole_until_somebody_ends_it() {
         let mut hooks = Hooks::new();
         hooks.push(Names(sender));
         let source = RecordingSource { identity: "memory".into(), line: Box::new(Logger::new()), hooks, remote: None };
-        let options =
-            RecordingOptions { directory: directory.path().to_owned(), run_id: "endless".into(), max_duration };
+        let options = RecordingOptions { max_duration, ..RecordingOptions::new(directory.path(), "endless") };
         let stop = AtomicBool::new(false);
         // As Ctrl-C does; or never.
         let enough = if max_duration.is_some() { u64::MAX } else { 100 };

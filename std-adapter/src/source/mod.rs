@@ -16,7 +16,6 @@
 mod net;
 #[cfg(feature = "serial")]
 mod serial;
-#[cfg(any(not(unix), test))]
 mod portable;
 #[cfg(unix)]
 pub mod unix;
@@ -26,7 +25,8 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
-pub use output::open_output;
+pub use output::{OutputError, open_output};
+pub use portable::in_process;
 pub use reader::{LineEvent, LineEventKind, spawn_reader};
 pub use spec::{SourceError, SourceSpec};
 

@@ -1,10 +1,20 @@
 //! Where a blocking read cannot be given a timeout: a thread reads, and the line waits on a channel.
 
-use std::io::{self, Read};
+use std::io::{self, PipeWriter, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 
 use super::{Line, LineRead, READ_TIMEOUT};
+
+/// A line within this process, such as between a load generator and its recorder: what is written to the one end is read
+/// from the other, until the writer is dropped.
+///
+/// # Errors
+/// If the system has no pipe or no thread left.
+pub fn in_process() -> io::Result<(PipeWriter, Box<dyn Line>)> {
+    let (reader, writer) = io::pipe()?;
+    Ok((writer, Box::new(ThreadLine::spawn(reader)?)))
+}
 
 /// Chunks that may wait between the thread and the line.
 const QUEUED: usize = 16;

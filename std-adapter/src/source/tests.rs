@@ -16,6 +16,10 @@ pub(super) fn every_byte() -> Vec<u8> {
     (0..=255).chain((0..=255).rev()).collect()
 }
 
+pub(super) fn open_now(output: &str) -> Result<Box<dyn Write + Send>, OutputError> {
+    open_output(output, DEFAULT_BAUD, Duration::ZERO, || true)
+}
+
 /// Reads until `enough` bytes came or the line ended; says whether it ended.
 pub(super) fn read_until(line: &mut dyn Line, enough: usize) -> (Vec<u8>, bool) {
     let (deadline, mut got, mut buf) = (Instant::now() + LIMIT, Vec::new(), [0; 100]);
@@ -103,7 +107,7 @@ fn a_blocking_reader_on_a_thread_is_a_line() {
 #[test]
 fn output_goes_to_tcp_and_files() {
     let mut line = open("tcp-listen:0");
-    let mut output = open_output(&format!("tcp:{}", line.local_addr().unwrap()), DEFAULT_BAUD).unwrap();
+    let mut output = open_now(&format!("tcp:{}", line.local_addr().unwrap())).unwrap();
     output.write_all(&every_byte()).unwrap();
     drop(output);
     assert_eq!(read_to_end(&mut *line), every_byte());
@@ -111,9 +115,9 @@ fn output_goes_to_tcp_and_files() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("out.bin");
     std::fs::write(&path, "something longer that was there").unwrap();
-    open_output(path.to_str().unwrap(), DEFAULT_BAUD).unwrap().write_all(b"new").unwrap();
+    open_now(path.to_str().unwrap()).unwrap().write_all(b"new").unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), b"new");
-    let error = open_output(dir.path().to_str().unwrap(), DEFAULT_BAUD).err().unwrap().to_string();
+    let error = open_now(dir.path().to_str().unwrap()).err().unwrap().to_string();
     assert!(error.starts_with(dir.path().to_str().unwrap()), "{error}");
 }
 
@@ -187,4 +191,32 @@ fn a_reader_stops_when_told_and_when_nobody_listens() {
     let (rx, _, thread) = spawn(vec![Ok(b"a"), Ok(b"b"), Ok(b"c"), Ok(b"d")]);
     drop(rx);
     join(thread);
+}
+
+#[test]
+fn a_device_that_is_not_there_is_no_new_file() {
+    let error = open_now("/dev/ttyNONE").err().unwrap();
+    assert!(matches!(error, OutputError::NoDevice(_)), "{error}");
+    assert!(!std::path::Path::new("/dev/ttyNONE").exists());
+}
+
+#[test]
+fn a_server_that_comes_later_is_waited_for() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = format!("tcp:{address}");
+    assert!(open_now(&output).is_err(), "it is gone");
+    let server = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(300));
+        TcpListener::bind(address).unwrap().accept().unwrap()
+    });
+    assert!(open_output(&output, DEFAULT_BAUD, LIMIT, || true).is_ok());
+    server.join().unwrap();
+}
+
+#[test]
+fn what_is_written_within_the_process_is_read_until_the_writer_is_gone() {
+    let (mut writer, mut line) = in_process().unwrap();
+    writer.write_all(&every_byte()).unwrap();
+    drop(writer);
+    assert_eq!(read_until(&mut *line, usize::MAX), (every_byte(), true));
 }

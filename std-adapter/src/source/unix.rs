@@ -195,8 +195,8 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
-    use super::super::tests::{assert_idle, every_byte, read_to_end, read_until};
-    use super::super::{DEFAULT_BAUD, SourceSpec, open_output};
+    use super::super::tests::{assert_idle, every_byte, open_now, read_to_end, read_until};
+    use super::super::{DEFAULT_BAUD, SourceSpec};
     use super::*;
 
     fn spec(path: &Path) -> SourceSpec {
@@ -209,7 +209,7 @@ mod tests {
         let path = pty.slave_path().to_owned();
         let mut line = pty.into_line();
         assert_idle(&mut line);
-        let mut output = open_output(path.to_str().unwrap(), DEFAULT_BAUD).unwrap();
+        let mut output = open_now(path.to_str().unwrap()).unwrap();
         output.write_all(&every_byte()).unwrap();
         assert_eq!(read_until(&mut line, 512), (every_byte(), false));
         output.write_all(b"last").unwrap();
@@ -223,11 +223,11 @@ mod tests {
         let path = pty.slave_path().to_owned();
         let mut line = pty.into_line();
         // A program that opens and closes the port without a word is not the end.
-        drop(open_output(path.to_str().unwrap(), DEFAULT_BAUD).unwrap());
+        drop(open_now(path.to_str().unwrap()).unwrap());
         assert_idle(&mut line);
         let writer = thread::spawn(move || {
             thread::sleep(Duration::from_millis(250));
-            open_output(path.to_str().unwrap(), DEFAULT_BAUD).unwrap().write_all(b"late").unwrap();
+            open_now(path.to_str().unwrap()).unwrap().write_all(b"late").unwrap();
         });
         assert_eq!(read_to_end(&mut line), b"late");
         writer.join().unwrap();
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_device_that_is_no_terminal_takes_output() {
-        open_output("/dev/null", DEFAULT_BAUD).unwrap().write_all(b"gone").unwrap();
+        open_now("/dev/null").unwrap().write_all(b"gone").unwrap();
     }
 
     #[test]
