@@ -15,7 +15,7 @@ use embedded_io::{Write, WriteReady};
 use crate::hook::PhaseHook;
 use crate::meter::Meter;
 use crate::metric::{LOAD_METRICS, LoadMetric, Metric};
-use crate::outcome::Outcome;
+use crate::outcome::{Failure, Outcome};
 use crate::phase::{PhaseError, PhaseState};
 use crate::plan::{PhasePlan, RunPlan};
 use crate::request::Ticket;
@@ -245,7 +245,7 @@ impl<'a, const M: usize, const N: usize, const P: usize, const Q: usize, H: Phas
         if core::mem::take(must_resend) {
             uplink.reporter_mut().resend(runner.meter_mut());
         }
-        uplink.report(now, is_running.then(|| runner.meter_mut()));
+        uplink.report(now, is_running.then(|| runner.live()));
     }
 
     /// Takes a request back whose last byte came, or which failed or was given up, at `end`.
@@ -256,6 +256,18 @@ impl<'a, const M: usize, const N: usize, const P: usize, const Q: usize, H: Phas
     /// [`PhaseError::NotInFlight`] if its phase gave it up already; then it is counted as cancelled there.
     pub fn finish(&mut self, ticket: Ticket, end: Instant, outcome: Outcome) -> Result<(), PhaseError> {
         self.runner.finish(ticket, end, outcome)
+    }
+
+    /// Has the host told what a failure of the current phase said of itself: the body of an error, or an operating system's
+    /// words, cut to [`MAX_DETAIL`](crate::telemetry::MAX_DETAIL) bytes between characters. Tells whether there was room for
+    /// it; if not, it can be tried again until the phase ends.
+    ///
+    /// Call it for the first failure of each kind in a phase: each call takes room on the line, and nothing depends on it.
+    /// Failures are counted by [`Device::finish`].
+    pub fn explain(&mut self, now: Instant, failure: Failure, detail: &str) -> bool {
+        let stats = self.runner.meter().stats();
+        let (phase, has_begun) = (stats.index, stats.state != PhaseState::Created);
+        self.runner.is_active() && has_begun && self.uplink.explain(now, phase, failure, detail)
     }
 
     /// Records a value of one of the device's own metrics, by its place among them. Tells whether there is such a metric

@@ -53,7 +53,8 @@ pub enum LoadMetric {
     ResponseTime,
     /// Actual send to last byte: what the server took.
     ServiceTime,
-    /// Intended send to actual send: what the load generator was late by. Known of every completed request.
+    /// Intended send to the moment the request was issued: what the load generator was late by. Known of every completed
+    /// request.
     ScheduleLag,
     /// Actual send to first token, of streaming responses.
     TimeToFirstToken,

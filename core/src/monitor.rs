@@ -167,7 +167,7 @@ impl<'a, const M: usize, const N: usize, const Q: usize> Monitor<'a, M, N, Q> {
         self.uplink.watch_line(now);
         if self.uplink.reporter().is_due(now, self.meter) {
             self.uplink.hello(now, N);
-            self.uplink.report(now, (self.opened > 0).then_some(&mut *self.meter));
+            self.uplink.report(now, (self.opened > 0).then_some((&mut *self.meter, None)));
         }
         if self.is_open() || self.opened == 0 {
             self.uplink.need_not_wait(now);

@@ -4,8 +4,9 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 /// Why a request failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[serde(rename_all = "snake_case")]
 pub enum Failure {
     /// No connection could be opened.
     NotConnected,

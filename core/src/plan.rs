@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::hash::Fnv1a;
 use crate::time::Duration;
-use crate::wire;
+use crate::wire::{self, Message};
 
 /// The longest request path, in bytes.
 pub const MAX_PATH: usize = 64;
@@ -66,9 +66,9 @@ pub enum Workload {
         /// How many tokens to ask for.
         output_tokens: u16,
     },
-    /// A request that only a host's load generator can make: a method, headers, a body, TLS, credentials. No device does.
+    /// A request that only a host's load generator can make: with a method, headers, a body, TLS or credentials.
     Host {
-        /// Names what it asks for, secrets left out.
+        /// Names what it asks for, as a hash does, without any secret.
         content: u64,
     },
 }
@@ -278,10 +278,10 @@ fn content_hash(seed: u64, phases: &[PhasePlan]) -> u64 {
     hash.finish()
 }
 
-fn add(hash: &mut Fnv1a, part: &impl Serialize) {
+fn add(hash: &mut Fnv1a, part: &dyn Message) {
     let mut buffer = [0; MAX_ENCODED_PHASE];
     // Every part fits.
-    let length = wire::write(part, &mut buffer).unwrap_or(0);
+    let length = wire::write(&[part], &mut buffer).unwrap_or(0);
     hash.add(buffer.get(..length).unwrap_or_default());
 }
 

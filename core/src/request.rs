@@ -3,9 +3,14 @@
 //! Every request is timed three ways, so that coordinated omission is visible and never hidden:
 //!
 //! ```text
-//! intended ──schedule lag──▶ sent ──service time──▶ last byte
-//! intended ───────────response time───────────────▶ last byte
+//! intended ──schedule lag──▶ issued ─ ─ ▶ sent ──service time──▶ last byte
+//! intended ────────────────────response time───────────────────▶ last byte
 //! ```
+//!
+//! Schedule lag is the load generator's own lateness: it ends when the request is issued, by the poll that returned
+//! [`Step::Send`](crate::device::Step::Send). What lies between that and the moment it is sent, such as the opening of a
+//! connection, is part of the response time only; a driver that opens connections records how long that took as a metric
+//! of its own.
 //!
 //! A request that failed or was cancelled is counted and kept out of the latencies.
 
@@ -15,7 +20,7 @@ use crate::outcome::Outcome;
 use crate::phase::PhaseError;
 use crate::time::{Duration, Instant};
 
-/// A request in flight: what has to be remembered of it until it ends, 48 bytes kept by the driver.
+/// A request in flight: what has to be remembered of it until it ends, 56 bytes kept by the driver.
 ///
 /// [`Device::poll`](crate::device::Device::poll) issues it, the driver notes times on it, and
 /// [`Device::finish`](crate::device::Device::finish) takes it back. It cannot be copied, so no request ends twice:
@@ -37,6 +42,7 @@ pub struct Ticket {
     tokens: u32,
     number: u64,
     intended: Instant,
+    issued: Instant,
     sent: Instant,
     first_token: Instant,
     last_token: Instant,
@@ -63,7 +69,13 @@ impl Ticket {
         self.intended
     }
 
-    /// Notes when the request really went out. Unless noted, that is when the ticket was issued.
+    /// When the ticket was issued.
+    pub const fn issued(&self) -> Instant {
+        self.issued
+    }
+
+    /// Notes when the request really went out: service time and time to first token count from then. Unless noted, that
+    /// is when the ticket was issued.
     pub const fn mark_sent(&mut self, at: Instant) {
         self.sent = at;
     }
@@ -93,7 +105,17 @@ impl<const M: usize, const N: usize> Meter<M, N> {
         let stats = self.stats();
         let (phase, number) = (stats.index, stats.counts.sent);
         self.phase_mut().send()?;
-        Ok(Ticket { run, phase, number, tokens: 0, intended, sent: now, first_token: now, last_token: now })
+        Ok(Ticket {
+            run,
+            phase,
+            number,
+            tokens: 0,
+            intended,
+            issued: now,
+            sent: now,
+            first_token: now,
+            last_token: now,
+        })
     }
 
     /// Takes a request back whose last byte came at `end`, counts its outcome and, if it succeeded, records its times.
@@ -104,13 +126,13 @@ impl<const M: usize, const N: usize> Meter<M, N> {
     /// [`PhaseError::NotInFlight`] if the ticket belongs to another phase, or its phase gave it up already.
     #[expect(clippy::needless_pass_by_value, reason = "the ticket is used up: no request ends twice")]
     pub(crate) fn finish(&mut self, ticket: Ticket, end: Instant, outcome: Outcome) -> Result<(), PhaseError> {
-        let Ticket { phase, tokens, intended, sent, first_token, last_token, .. } = ticket;
+        let Ticket { phase, tokens, intended, issued, sent, first_token, last_token, .. } = ticket;
         if phase != self.stats().index {
             return Err(PhaseError::NotInFlight);
         }
         self.phase_mut().finish(outcome)?;
         if outcome != Outcome::Cancelled {
-            self.note(LoadMetric::ScheduleLag, sent.since(intended));
+            self.note(LoadMetric::ScheduleLag, issued.since(intended));
         }
         if outcome == Outcome::Success {
             self.note(LoadMetric::ResponseTime, end.since(intended));
@@ -157,10 +179,11 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_timed_from_its_intended_and_its_actual_send() {
+    fn a_request_is_timed_from_its_intended_its_issued_and_its_actual_send() {
         for at_once in [false, true] {
             let mut meter = started();
             let mut ticket = meter.send(0, at(100), at(110)).unwrap();
+            assert_eq!((ticket.intended(), ticket.issued()), (at(100), at(110)));
             ticket.mark_sent(at(130));
             if at_once {
                 ticket.mark_tokens(at(230), at(290), 3);
@@ -171,7 +194,7 @@ mod tests {
             }
             meter.finish(ticket, at(300), Outcome::Success).unwrap();
             let values = LoadMetric::ALL.map(|metric| meter.histogram(metric.place()).unwrap().max());
-            assert_eq!(values, [200, 170, 30, 100, 30].map(Some));
+            assert_eq!(values, [200, 170, 10, 100, 30].map(Some));
         }
     }
 

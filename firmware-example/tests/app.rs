@@ -179,7 +179,10 @@ fn connections_that_the_server_closes_are_open_again_before_they_are_needed() {
     let constant = Arrival::constant(100);
     simulation.carry_out(&plan(&[(get(), constant, Stop::requests(100))]));
     assert_eq!(simulation.counts(0), PhaseCounts { sent: 100, completed: 100, ..PhaseCounts::default() });
-    assert!(extremes(&simulation, 0, LoadMetric::ScheduleLag).1 <= 50_000);
+    // A request that waited for its connection has a response time that is longer than its service time.
+    let [(_, response), (_, service)] =
+        [LoadMetric::ResponseTime, LoadMetric::ServiceTime].map(|metric| extremes(&simulation, 0, metric));
+    assert!(response - service <= 50_000, "{response} ns with the wait, {service} ns without");
 }
 
 #[test]
@@ -279,6 +282,9 @@ fn what_does_not_fit_is_refused_with_the_reason() {
     let split = plan(&[(get(), ONE, Stop::requests(1)), (Workload::get("/a b").unwrap(), ONE, Stop::requests(1))]);
     let refusal = simulation.ask_for("", &split).unwrap();
     assert!(refusal.contains("cannot carry out phase 1"), "{refusal}");
+    let for_a_host = plan(&[(get(), ONE, Stop::requests(1)), (Workload::Host { content: 7 }, ONE, Stop::requests(1))]);
+    let refusal = simulation.ask_for("", &for_a_host).unwrap();
+    assert!(refusal.contains("cannot carry out phase 1") && refusal.contains("only a host"), "{refusal}");
     let wide = plan(&[(get(), Arrival::ClosedLoop { concurrency: 9 }, Stop::requests(1))]);
     let refusal = simulation.ask_for("", &wide).unwrap();
     assert!(refusal.contains("cannot carry out phase 0") && refusal.contains("fewer connections"), "{refusal}");

@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use phasemeter_core::phase::PhaseState;
-use phasemeter_core::plan::RunPlan;
+use phasemeter_core::plan::{PhaseKind, RunPlan, Workload};
 use phasemeter_core::telemetry::{
     Answer, COMMAND_VERSION, Command, CommandEnvelope, Envelope, Frame, Hello, MAX_ENCODED, Mode, Received, Receiver,
     Refusal, encode_command,
@@ -47,6 +47,17 @@ pub enum RemoteError {
         (ANSWER_WITHIN * ATTEMPTS).as_secs()
     )]
     Silent,
+    /// The plan has a phase for a host's load generator.
+    #[error(
+        "phase {index} ({kind}) asks for what only the host's load generator can do (a method, headers, a body, TLS or \
+         credentials): a device sends plain GETs and chats"
+    )]
+    HostOnly {
+        /// The phase's place in the plan.
+        index: u16,
+        /// What the phase is for.
+        kind: PhaseKind,
+    },
     /// The device refused.
     #[error("the device refuses: {0}")]
     Refused(Refusal),
@@ -141,7 +152,8 @@ impl Remote {
     /// Uploads the plan and the server to run it against, and checks that the device has understood the same plan.
     ///
     /// # Errors
-    /// [`RemoteError`]: above all [`RemoteError::Refused`] with the reason of the device.
+    /// [`RemoteError`]: above all [`RemoteError::Refused`] with the reason of the device. Of a plan that no device can carry
+    /// out nothing is sent.
     pub fn upload<const P: usize>(
         &mut self,
         target: &str,
@@ -149,6 +161,10 @@ impl Remote {
         stop: impl Fn() -> bool,
         mut text: impl FnMut(&str),
     ) -> Result<(), RemoteError> {
+        let is_for_host = |workload: &Workload| matches!(workload, Workload::Host { .. });
+        if let Some((index, phase)) = (0..).zip(plan.phases()).find(|(_, phase)| is_for_host(&phase.workload)) {
+            return Err(RemoteError::HostOnly { index, kind: phase.kind });
+        }
         let plan_hash = plan.content_hash();
         // A plan has no more phases than a `u16` counts.
         let phases = u16::try_from(plan.phases().len()).unwrap_or(u16::MAX);

@@ -32,6 +32,7 @@ pub struct Device {
 struct Request {
     ticket: Ticket,
     intended: u64,
+    issued: u64,
     sent: u64,
     tokens: Vec<u64>,
     end: u64,
@@ -59,11 +60,11 @@ impl Request {
             1 => Outcome::Cancelled,
             _ => Outcome::Success,
         };
-        Self { intended: ticket.intended().as_nanos(), ticket, sent, tokens, end, outcome }
+        Self { intended: ticket.intended().as_nanos(), issued: now, ticket, sent, tokens, end, outcome }
     }
 
     fn record(&self, direct: &mut Direct) {
-        let Self { intended, sent, ref tokens, end, outcome, .. } = *self;
+        let Self { intended, issued, sent, ref tokens, end, outcome, .. } = *self;
         match outcome {
             Outcome::Cancelled => {
                 direct.counts.cancelled += 1;
@@ -83,7 +84,7 @@ impl Request {
                 }
             }
         }
-        direct.record(LoadMetric::ScheduleLag.place(), sent - intended);
+        direct.record(LoadMetric::ScheduleLag.place(), issued - intended);
         direct.counts.completed += 1;
     }
 }
@@ -138,6 +139,8 @@ impl Device {
                     // Time passes, or the line would take nothing; and not too much of it.
                     clock.advance(Duration::from_micros(1));
                     clock.set(until.min(next_end).min(now.saturating_add(Duration::from_millis(1))));
+                    // Now and then the driver comes late.
+                    clock.advance(Duration::from_nanos(random.below(3) * random.below(1 << 18)));
                 }
                 _ => {}
             }

@@ -126,7 +126,7 @@ fn the_golden_session_is_frames_and_text() {
             other => panic!("{other:?}"),
         }
     }
-    assert!(sequences.into_iter().eq(0..9));
+    assert!(sequences.into_iter().eq(0..11));
     assert_eq!(texts, TEXTS.concat());
     let totals = totals.unwrap();
     assert_eq!(totals.zero + sum, totals.count, "the snapshot is whole");

@@ -139,6 +139,12 @@ impl<const M: usize, const N: usize, const P: usize> Runner<M, N, P> {
         &mut self.meter
     }
 
+    /// The current phase with its plan; without it once the run is finished.
+    pub(crate) fn live(&mut self) -> (&mut Meter<M, N>, Option<&PhasePlan>) {
+        let plan = if self.active { self.plan.phases().get(usize::from(self.index)) } else { None };
+        (&mut self.meter, plan)
+    }
+
     /// Whether a plan is being run.
     pub(crate) const fn is_active(&self) -> bool {
         self.active

@@ -2,12 +2,9 @@
 
 use core::fmt;
 
-use serde::Serialize;
-
 use super::checksum::crc32;
-use super::frame::{Envelope, Frame, MAX_ENCODED};
-use crate::time::Instant;
-use crate::wire;
+use super::frame::{Envelope, Header, MAX_ENCODED};
+use crate::wire::{self, Message};
 
 /// The frame does not fit in [`MAX_ENCODED`] bytes, or not in the buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,25 +28,16 @@ impl core::error::Error for EncodeError {}
 /// # Errors
 /// [`EncodeError`] if the frame does not fit.
 pub fn encode(envelope: &Envelope<'_>, buffer: &mut [u8]) -> Result<usize, EncodeError> {
-    let Envelope { version, boot, sequence, uptime, frame } = envelope;
-    seal(&Outgoing { version: *version, boot: *boot, sequence: *sequence, uptime: *uptime, frame }, buffer)
+    let Envelope { version, boot, sequence, uptime, ref frame } = *envelope;
+    let (kind, body) = frame.parts();
+    seal(&[&Header { version, boot, sequence, uptime, kind: kind as u32 }, body], buffer)
 }
 
-/// An [`Envelope`] around a frame that stays where it is.
-#[derive(Serialize)]
-pub(super) struct Outgoing<'f> {
-    pub(super) version: u8,
-    pub(super) boot: u32,
-    pub(super) sequence: u32,
-    pub(super) uptime: Instant,
-    pub(super) frame: &'f Frame<'f>,
-}
-
-/// Writes any message as [`encode`] does a frame.
-pub(super) fn seal<T: Serialize>(message: &T, buffer: &mut [u8]) -> Result<usize, EncodeError> {
+/// Writes any message, part by part, as [`encode`] does a frame.
+pub(super) fn seal(parts: &[&dyn Message], buffer: &mut [u8]) -> Result<usize, EncodeError> {
     let limit = buffer.len().min(MAX_ENCODED);
     let Some([start, code, body @ .., _]) = buffer.get_mut(..limit) else { return Err(EncodeError) };
-    let length = wire::write(message, body).map_err(|_| EncodeError)?;
+    let length = wire::write(parts, body).map_err(|_| EncodeError)?;
     *start = 0;
     let end = close(code, body, length).ok_or(EncodeError)? + 2;
     *buffer.get_mut(end).ok_or(EncodeError)? = 0;

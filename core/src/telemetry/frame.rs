@@ -9,10 +9,11 @@ use crate::histogram::Totals;
 use crate::histogram::counts::CountReader;
 use crate::metric::Metric;
 use crate::name::MAX_NAME;
-use crate::outcome::Failures;
+use crate::outcome::{Failure, Failures};
 use crate::phase::PhaseStats;
+use crate::plan::PhasePlan;
 use crate::time::Instant;
-use crate::wire;
+use crate::wire::{self, Message};
 
 /// The protocol version that this crate speaks.
 pub const VERSION: u8 = 1;
@@ -32,6 +33,9 @@ pub const METRICS_PER_FRAME: usize = (MAX_PAYLOAD - MAX_HEADER - 2) / (1 + MAX_N
 /// The most buckets that one [`Buckets`] frame counts, so that a short frame cannot ask for much work.
 pub const BUCKETS_PER_FRAME: u32 = 256;
 
+/// The longest text of a [`FailureDetail`], in bytes. Longer ones are cut between characters.
+pub const MAX_DETAIL: usize = 160;
+
 /// One frame with what all frames have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -47,6 +51,16 @@ pub struct Envelope<'a> {
     /// The frame.
     #[serde(borrow)]
     pub frame: Frame<'a>,
+}
+
+/// The part of an envelope that is the same in every version.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Header {
+    pub(super) version: u8,
+    pub(super) boot: u32,
+    pub(super) sequence: u32,
+    pub(super) uptime: Instant,
+    pub(super) kind: u32,
 }
 
 /// What a device says. Variants are only ever appended.
@@ -73,11 +87,47 @@ pub enum Frame<'a> {
     Finished(Finished),
     /// What became of a command.
     Answer(Answer),
+    /// The plan of the current phase.
+    PhasePlanned(PhasePlanned),
+    /// What a failure said of itself.
+    #[serde(borrow)]
+    FailureDetail(FailureDetail<'a>),
+}
+
+/// The numbers of the frames on the wire, in the order of [`Frame`].
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Hello,
+    Metrics,
+    Phase,
+    Failures,
+    Buckets,
+    Totals,
+    Finished,
+    Answer,
+    PhasePlanned,
+    FailureDetail,
 }
 
 impl Frame<'_> {
     /// How many kinds of frame this version knows; a kind is below it.
-    pub const KINDS: u32 = 8;
+    pub const KINDS: u32 = 10;
+
+    /// What follows the rest of the envelope: its kind and its fields.
+    pub(super) fn parts(&self) -> (Kind, &dyn Message) {
+        match self {
+            Self::Hello(body) => (Kind::Hello, body),
+            Self::Metrics(body) => (Kind::Metrics, body),
+            Self::Phase(body) => (Kind::Phase, body),
+            Self::Failures(body) => (Kind::Failures, body),
+            Self::Buckets(body) => (Kind::Buckets, body),
+            Self::Totals(body) => (Kind::Totals, body),
+            Self::Finished(body) => (Kind::Finished, body),
+            Self::Answer(body) => (Kind::Answer, body),
+            Self::PhasePlanned(body) => (Kind::PhasePlanned, body),
+            Self::FailureDetail(body) => (Kind::FailureDetail, body),
+        }
+    }
 }
 
 /// What a device is doing.
@@ -256,6 +306,28 @@ impl Answer {
     }
 }
 
+/// The plan of a phase, as the device runs it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct PhasePlanned {
+    /// The phase's place in the run.
+    pub index: u16,
+    /// Its plan.
+    pub phase: PhasePlan,
+}
+
+/// What the first failure of its kind in a phase said of itself: the body of an error, or the operating system's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct FailureDetail<'a> {
+    /// The phase's place in the run.
+    pub phase: u16,
+    /// The kind of failure.
+    pub failure: Failure,
+    /// Its words; at most [`MAX_DETAIL`] bytes.
+    pub detail: &'a str,
+}
+
 /// Why a device does not obey a command. A number, so that hosts can read those of newer devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -325,8 +397,8 @@ impl fmt::Display for Refusal {
             Reason::TOO_MANY_PHASES => write!(f, "a plan may have {detail} phases: leave some out"),
             Reason::BAD_PHASE => write!(
                 f,
-                "it cannot carry out phase {detail}: its kind is new to it, it has fewer connections, or the path has \
-                 spaces or does not begin with /"
+                "it cannot carry out phase {detail}: its kind is new to it, only a host can make such requests, it has \
+                 fewer connections, or the path has spaces or does not begin with /"
             ),
             Reason::TARGET_TOO_LONG => write!(f, "a target may have {detail} bytes"),
             Reason::BAD_TARGET => f.write_str("it cannot reach such a target: give an IPv4 address and a port"),

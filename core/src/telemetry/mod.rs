@@ -60,6 +60,8 @@
 //! | 5 | [`MetricTotals`] | what a histogram keeps beside its buckets; ends a snapshot |
 //! | 6 | [`Finished`] | after the last phase: the run is over |
 //! | 7 | [`Answer`] | after a command: what became of it |
+//! | 8 | [`PhasePlanned`] | behind the first report of a phase of a plan, and behind each hello: what was planned for it |
+//! | 9 | [`FailureDetail`] | after the first failure of a kind: what it said of itself |
 //!
 //! ## 0: Hello
 //! `device_id` string, `firmware` string, `firmware_version` string (each at most 32 bytes), `clock_hz` `u32`, `mode` `u32`
@@ -120,6 +122,19 @@
 //! 2 busy, 3 malformed, 4 out of order (detail: the phase to go on at), 5 hash mismatch, 6 too many phases (the limit),
 //! 7 bad phase (its index), 8 target too long (the limit), 9 bad target, 10 no plan, 11 cannot run.
 //!
+//! ## 8: Phase planned
+//! `index` `u16` (place in the run), then the phase as it stands in the plan: see [Commands](#commands).
+//!
+//! It comes behind the first report of the phase, and again behind each hello and its table while the phase is the current
+//! one. It never changes. A run without it is whole all the same: the plan's hash names what was run.
+//!
+//! ## 9: Failure detail
+//! `phase` `u16` (its index), `failure` `u32` (0 not connected, 1 timed out, 2 status: `u16` its code, 3 broken, 4
+//! malformed), `detail` string (at most [`MAX_DETAIL`] bytes, 160).
+//!
+//! What the first failure of its kind in that phase said: the body of an error, or an operating system's words. It is said
+//! once, if there is room for it, and is not needed for anything.
+//!
 //! # Putting a histogram together
 //!
 //! Keep a count per bucket for each (boot, phase, metric), all zero at first. A `Buckets` frame raises the counts that it
@@ -169,7 +184,7 @@
 //! understood the same plan.
 //!
 //! A phase is `kind` `u32` (as in the phase report), `workload` `u32` (0: `path` string; 1: `prompt_tokens` `u16`,
-//! `output_tokens` `u16`), `arrival` `u32` (0 closed loop: `concurrency` `u16`; 1 constant, 2 Poisson: requests in 1,000 s
+//! `output_tokens` `u16`; 2: `content` `u64`, which names a request that no device can make, only a host), `arrival` `u32` (0 closed loop: `concurrency` `u16`; 1 constant, 2 Poisson: requests in 1,000 s
 //! `u32`), the stop as `requests` `Option<u64>` and `duration` `Option<u64>` (nanoseconds), and `grace` `u64` (nanoseconds).
 //! The plan's hash is 64-bit FNV-1a over `seed` `u64` and the list of its phases.
 //!
@@ -199,8 +214,9 @@ pub use decode::{DecodeError, Received, Receiver, decode};
 pub use deframe::{Deframer, Segment};
 pub use encode::{EncodeError, encode};
 pub use frame::{
-    Answer, BUCKETS_PER_FRAME, Buckets, BucketsError, Envelope, FailureReport, Finished, Frame, Hello, MAX_ENCODED,
-    MAX_PAYLOAD, METRICS_PER_FRAME, MetricTable, MetricTotals, Mode, PhaseReport, Reason, Refusal, VERSION,
+    Answer, BUCKETS_PER_FRAME, Buckets, BucketsError, Envelope, FailureDetail, FailureReport, Finished, Frame, Hello,
+    MAX_DETAIL, MAX_ENCODED, MAX_PAYLOAD, METRICS_PER_FRAME, MetricTable, MetricTotals, Mode, PhasePlanned,
+    PhaseReport, Reason, Refusal, VERSION,
 };
 pub(crate) use queue::TxQueue;
 pub use reporter::{Identity, TelemetryConfig};

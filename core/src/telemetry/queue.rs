@@ -1,10 +1,9 @@
 //! The bounded transmit queue between the telemetry and a line that may be slower.
 
-use serde::Serialize;
-
-use super::encode::{Outgoing, seal};
-use super::frame::{Frame, MAX_ENCODED, VERSION};
+use super::encode::seal;
+use super::frame::{Header, Kind, MAX_ENCODED, VERSION};
 use crate::time::Instant;
+use crate::wire::Message;
 
 /// A ring of `Q` bytes that holds whole frames until the line takes them.
 ///
@@ -35,10 +34,10 @@ impl<const Q: usize> TxQueue<Q> {
         Q.saturating_sub(self.length)
     }
 
-    /// Appends a message as a frame, whole or not at all; tells whether it fitted.
-    pub(crate) fn push(&mut self, message: &impl Serialize) -> bool {
+    /// Appends a message, part by part, as a frame, whole or not at all; tells whether it fitted.
+    pub(crate) fn push(&mut self, parts: &[&dyn Message]) -> bool {
         let mut encoded = [0; MAX_ENCODED];
-        let Some(encoded) = seal(message, &mut encoded).ok().and_then(|length| encoded.get(..length)) else {
+        let Some(encoded) = seal(parts, &mut encoded).ok().and_then(|length| encoded.get(..length)) else {
             return false;
         };
         if encoded.len() > self.free() {
@@ -90,10 +89,11 @@ pub(super) struct Line<'q, const Q: usize> {
 }
 
 impl<const Q: usize> Line<'_, Q> {
-    /// Puts the frame into the queue; tells whether it fitted.
-    pub(super) fn push(&mut self, frame: &Frame<'_>) -> bool {
+    /// Puts a frame of this kind into the queue; tells whether it fitted. The body stays where it is.
+    pub(super) fn push(&mut self, kind: Kind, body: &dyn Message) -> bool {
         let Numbering { boot, sequence } = *self.numbering;
-        let fitted = self.queue.push(&Outgoing { version: VERSION, boot, sequence, uptime: self.now, frame });
+        let header = Header { version: VERSION, boot, sequence, uptime: self.now, kind: kind as u32 };
+        let fitted = self.queue.push(&[&header, body]);
         if fitted {
             self.numbering.sequence = sequence.wrapping_add(1);
         }

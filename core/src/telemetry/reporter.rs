@@ -2,14 +2,16 @@
 
 use heapless::Vec;
 
-use super::frame::{Answer, FailureReport, Finished, Frame, Hello, MetricTable, Mode, PhaseReport};
+use super::frame::{Finished, Hello, Kind, MetricTable, Mode, PhaseReport};
 use super::queue::{Line, Numbering, TxQueue};
 use super::snapshot::Progress;
 use crate::meter::Meter;
 use crate::metric::Metric;
 use crate::name::cut;
 use crate::phase::PhaseState;
+use crate::plan::PhasePlan;
 use crate::time::{Duration, Instant};
+use crate::wire::Message;
 
 /// Who the device is. Names beyond [`MAX_NAME`](crate::name::MAX_NAME) bytes are cut.
 #[derive(Clone, Copy, Debug)]
@@ -122,6 +124,8 @@ pub(crate) struct Reporter<'a, const M: usize> {
     /// How many metrics the current snapshot is done with. A snapshot that found no room goes on where it stopped, so
     /// that every metric gets its turn however small the queue is.
     metrics_done: usize,
+    /// The plan of the current phase was told since the last hello.
+    is_plan_told: bool,
     /// The phase and the number of failures that were told of and whose report is yet to follow.
     failures_told: Option<(u16, u64)>,
     /// How many times the end of the current phase is still to be sent; `None` until it has ended.
@@ -157,6 +161,7 @@ impl<'a, const M: usize> Reporter<'a, M> {
             reported: None,
             progress: const { [Progress::START; M] },
             metrics_done: M,
+            is_plan_told: false,
             failures_told: None,
             finals_left: None,
             finished_left: 0,
@@ -232,9 +237,15 @@ impl<'a, const M: usize> Reporter<'a, M> {
         self.next_due = Instant::BOOT;
     }
 
-    /// Puts the answer to a command into the queue; tells whether it fitted.
-    pub(crate) fn answer<const Q: usize>(&mut self, now: Instant, answer: Answer, queue: &mut TxQueue<Q>) -> bool {
-        self.line(now, queue).push(&Frame::Answer(answer))
+    /// Puts a frame that is not a report into the queue; tells whether it fitted.
+    pub(super) fn say<const Q: usize>(
+        &mut self,
+        now: Instant,
+        kind: Kind,
+        body: &dyn Message,
+        queue: &mut TxQueue<Q>,
+    ) -> bool {
+        self.line(now, queue).push(kind, body)
     }
 
     /// How many reports were due and found no room in the queue.
@@ -272,6 +283,7 @@ impl<'a, const M: usize> Reporter<'a, M> {
         if is_due {
             self.next_hello = now.saturating_add(self.config.hello_every);
             self.introduced = 0;
+            self.is_plan_told = false;
         }
         if self.introduced == 0 {
             let RunFacts { mode, plan_hash, phases } = self.facts;
@@ -290,7 +302,7 @@ impl<'a, const M: usize> Reporter<'a, M> {
                 outside: self.outside,
                 skipped: self.skipped,
             };
-            if !self.line(now, queue).push(&Frame::Hello(hello)) {
+            if !self.line(now, queue).push(Kind::Hello, &hello) {
                 // It is tried again and again, and was skipped once.
                 self.skipped = self.skipped.saturating_add(u32::from(is_due));
                 return;
@@ -298,15 +310,12 @@ impl<'a, const M: usize> Reporter<'a, M> {
             self.introduced = 1;
         }
         while let Some(first) = self.introduced.checked_sub(1).filter(|first| *first < Self::METRICS) {
-            // Filled in place: a table that is put into a frame later is copied.
-            let mut frame = Frame::Metrics(MetricTable { first, metrics: Vec::new() });
+            let mut table = MetricTable { first, metrics: Vec::new() };
             let mut next = first;
-            if let Frame::Metrics(table) = &mut frame {
-                while next < Self::METRICS && table.metrics.push(self.metric(next)).is_ok() {
-                    next += 1;
-                }
+            while next < Self::METRICS && table.metrics.push(self.metric(next)).is_ok() {
+                next += 1;
             }
-            if !self.line(now, queue).push(&frame) {
+            if !self.line(now, queue).push(Kind::Metrics, &table) {
                 return;
             }
             self.introduced = next + 1;
@@ -321,7 +330,8 @@ impl<'a, const M: usize> Reporter<'a, M> {
         metric.map_or_else(Metric::default, |metric| Metric { name: cut(metric.name), ..*metric })
     }
 
-    /// Puts the frames about the live phase that are due into the queue, if there is one. Never waits. Call it after
+    /// Puts the frames about the live phase that are due into the queue, if there is one: a phase of a plan with that. Never
+    /// waits. Call it after
     /// [`Reporter::hello`]: it finds out when something is due next.
     ///
     /// A snapshot takes a poll for each metric, and walks the changed parts of its histogram.
@@ -329,7 +339,7 @@ impl<'a, const M: usize> Reporter<'a, M> {
     pub(crate) fn report<const N: usize, const Q: usize>(
         &mut self,
         now: Instant,
-        meter: Option<&mut Meter<M, N>>,
+        live: Option<(&mut Meter<M, N>, Option<&PhasePlan>)>,
         queue: &mut TxQueue<Q>,
     ) {
         let retry = now.saturating_add(RETRY_EVERY);
@@ -338,8 +348,8 @@ impl<'a, const M: usize> Reporter<'a, M> {
             return;
         }
         self.next_due = self.next_hello;
-        if let Some(meter) = meter {
-            self.report_phase(now, meter, queue);
+        if let Some((meter, plan)) = live {
+            self.report_phase(now, meter, plan, queue);
             let next = match self.finals_left {
                 None => self.next_report.min(self.next_snapshot),
                 Some(0) => Instant::MAX,
@@ -354,6 +364,7 @@ impl<'a, const M: usize> Reporter<'a, M> {
         &mut self,
         now: Instant,
         meter: &mut Meter<M, N>,
+        plan: Option<&PhasePlan>,
         queue: &mut TxQueue<Q>,
     ) {
         let (index, state) = (meter.stats().index, meter.stats().state);
@@ -362,12 +373,11 @@ impl<'a, const M: usize> Reporter<'a, M> {
                 self.progress.fill(Progress::START);
                 self.metrics_done = M;
                 self.finals_left = None;
+                self.is_plan_told = false;
             }
             // A transition is news: it is reported as soon as there is room, and nothing of the phase goes before it.
             if state == PhaseState::Created || !self.phase(now, meter, queue) {
-                self.next_report = self.next_report.max(now.saturating_add(RETRY_EVERY));
-                self.next_snapshot = self.next_snapshot.max(now.saturating_add(RETRY_EVERY));
-                return;
+                return self.hold_up(now);
             }
             self.reported = Some((index, state));
             self.next_report = now.saturating_add(self.config.report_every);
@@ -375,6 +385,15 @@ impl<'a, const M: usize> Reporter<'a, M> {
             self.next_report = now.saturating_add(self.config.report_every);
             if state != PhaseState::Complete && !self.phase(now, meter, queue) {
                 self.skipped = self.skipped.saturating_add(1);
+            }
+        }
+        // Smaller frames would take its room for ever.
+        if let Some(plan) = plan
+            && !self.is_plan_told
+        {
+            self.is_plan_told = self.line(now, queue).push(Kind::PhasePlanned, &(index, plan));
+            if !self.is_plan_told {
+                return self.hold_up(now);
             }
         }
         match state {
@@ -397,6 +416,13 @@ impl<'a, const M: usize> Reporter<'a, M> {
         }
     }
 
+    /// There was no room: what else is due of the phase waits as well.
+    fn hold_up(&mut self, now: Instant) {
+        let retry = now.saturating_add(RETRY_EVERY);
+        self.next_report = self.next_report.max(retry);
+        self.next_snapshot = self.next_snapshot.max(retry);
+    }
+
     /// Says that the run is over, once its last phase was reported; to be called until [`Reporter::is_run_reported`].
     #[inline(never)]
     pub(crate) fn finish<const Q: usize>(
@@ -407,7 +433,7 @@ impl<'a, const M: usize> Reporter<'a, M> {
         queue: &mut TxQueue<Q>,
     ) {
         let finished = Finished { phases, cancelled, skipped: self.skipped };
-        while self.finished_left > 0 && now >= self.next_final && self.line(now, queue).push(&Frame::Finished(finished))
+        while self.finished_left > 0 && now >= self.next_final && self.line(now, queue).push(Kind::Finished, &finished)
         {
             self.finished_left -= 1;
             self.hold_back(now);
@@ -458,13 +484,12 @@ impl<'a, const M: usize> Reporter<'a, M> {
         let (samples, skipped) = (meter.samples(), self.skipped);
         let told = Some((stats.index, stats.counts.errors));
         if stats.counts.errors > 0 && self.failures_told != told {
-            let failures = meter.phase().failures().clone();
-            if !self.line(now, queue).push(&Frame::Failures(FailureReport { phase: stats.index, failures })) {
+            if !self.line(now, queue).push(Kind::Failures, &(stats.index, meter.phase().failures())) {
                 return false;
             }
             self.failures_told = told;
         }
-        let fitted = self.line(now, queue).push(&Frame::Phase(PhaseReport { stats: *stats, samples, skipped }));
+        let fitted = self.line(now, queue).push(Kind::Phase, &PhaseReport { stats: *stats, samples, skipped });
         if fitted {
             self.failures_told = None;
         }

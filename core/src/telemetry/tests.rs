@@ -12,10 +12,10 @@ use super::*;
 use crate::histogram::{Saturation, Totals};
 use crate::metric::{Metric, Unit};
 use crate::name::{MAX_NAME, Name};
-use crate::outcome::{Failures, STATUS_CODES};
+use crate::outcome::{Failure, Failures, STATUS_CODES};
 use crate::phase::{PhaseCounts, PhaseState, PhaseStats};
-use crate::plan::PhaseKind;
-use crate::time::Instant;
+use crate::plan::{Arrival, PhaseKind, PhasePlan, Rate, Stop, Workload};
+use crate::time::{Duration, Instant};
 
 mod commands;
 mod framing;
@@ -42,6 +42,7 @@ struct Content {
     numbers: Vec<u64>,
     /// At least three.
     texts: Vec<String>,
+    detail: String,
     counts: Vec<u8>,
 }
 
@@ -49,7 +50,7 @@ impl Content {
     /// The largest values in every field.
     fn worst(kind: u8) -> Self {
         let (numbers, texts) = (std::vec![u64::MAX; NUMBERS], std::vec!["x".repeat(MAX_NAME); METRICS_PER_FRAME]);
-        Self { kind, flags: 0xff, numbers, texts, counts: std::vec![0xff; MAX_COUNTS] }
+        Self { kind, flags: 0xff, numbers, texts, detail: "x".repeat(MAX_DETAIL), counts: std::vec![0xff; MAX_COUNTS] }
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "any number does, cut to the field's type")]
@@ -105,12 +106,24 @@ impl Content {
                 },
             }),
             6 => Frame::Finished(Finished { phases: n(3) as u16, cancelled: flag(0), skipped: n(4) as u32 }),
-            _ => Frame::Answer(Answer {
+            7 => Frame::Answer(Answer {
                 command: n(3) as u32,
                 plan_hash: n(4),
                 // A reason is any number.
                 reason: postcard::from_bytes(&[n(5) as u8]).unwrap(),
                 detail: n(6) as u16,
+            }),
+            8 => {
+                let path = self.texts[0].repeat(2);
+                Frame::PhasePlanned(PhasePlanned {
+                    index: n(3) as u16,
+                    phase: phase_plan(self.flags, &self.numbers, &path),
+                })
+            }
+            _ => Frame::FailureDetail(FailureDetail {
+                phase: n(3) as u16,
+                failure: self.failure(),
+                detail: &self.detail,
             }),
         };
         Envelope {
@@ -152,6 +165,17 @@ impl Content {
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "any number does, cut to the field's type")]
+    fn failure(&self) -> Failure {
+        match self.flags & 7 {
+            0 => Failure::NotConnected,
+            1 => Failure::TimedOut,
+            2 => Failure::Broken,
+            3 => Failure::Malformed,
+            _ => Failure::Status(self.numbers[4] as u16),
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "any number does, cut to the field's type")]
     fn failures(&self) -> Failures {
         let n = |index: usize| self.numbers[index];
         Failures {
@@ -172,6 +196,28 @@ impl Content {
     }
 }
 
+/// An arbitrary phase of a plan, from at least eight numbers; the longest from the largest of all.
+#[expect(clippy::cast_possible_truncation, reason = "any number does, cut to the field's type")]
+fn phase_plan(flags: u8, numbers: &[u64], path: &str) -> PhasePlan {
+    let n = |index: usize| numbers[index];
+    let flag = |bit: u8| flags & (1 << bit) != 0;
+    let workload = match (flag(0), flag(5)) {
+        (true, _) => Workload::get(path).unwrap(),
+        (false, true) => Workload::Chat { prompt_tokens: n(2) as u16, output_tokens: n(3) as u16 },
+        (false, false) => Workload::Host { content: n(2) },
+    };
+    let rate = Rate::per_kilosecond(n(4) as u32);
+    let arrivals =
+        [Arrival::ClosedLoop { concurrency: n(4) as u16 }, Arrival::Constant { rate }, Arrival::Poisson { rate }];
+    PhasePlan {
+        kind: [PhaseKind::Warmup, PhaseKind::Profiling, PhaseKind::Cooldown][usize::from(flags >> 1) % 3],
+        workload,
+        arrival: arrivals[usize::from(flags >> 3) % 3],
+        stop: Stop { requests: flag(6).then(|| n(5)), duration: flag(7).then(|| Duration::from_nanos(n(6))) },
+        grace: Duration::from_nanos(n(7)),
+    }
+}
+
 /// Mostly any number, and often a small or the largest one.
 fn number() -> impl Strategy<Value = u64> {
     prop_oneof![any::<u64>(), 0..300_u64, Just(u64::MAX)]
@@ -182,8 +228,10 @@ fn content() -> impl Strategy<Value = Content> {
     let texts = vec(text, 3..=METRICS_PER_FRAME);
     #[expect(clippy::cast_possible_truncation, reason = "there are few kinds")]
     let kinds = 0..Frame::KINDS as u8;
-    (kinds, any::<u8>(), vec(number(), NUMBERS), texts, vec(any::<u8>(), 0..=MAX_COUNTS))
-        .prop_map(|(kind, flags, numbers, texts, counts)| Content { kind, flags, numbers, texts, counts })
+    let detail = "[ -~]{0,160}|[ア-ン]{0,53}";
+    (kinds, any::<u8>(), vec(number(), NUMBERS), texts, detail, vec(any::<u8>(), 0..=MAX_COUNTS)).prop_map(
+        |(kind, flags, numbers, texts, detail, counts)| Content { kind, flags, numbers, texts, detail, counts },
+    )
 }
 
 /// A payload with its checksum, stuffed, without delimiters.
@@ -321,7 +369,7 @@ proptest! {
 
 #[test]
 fn the_largest_frames_fit() {
-    for kind in 0..8 {
+    for kind in 0..10 {
         let mut encoded = Content::worst(kind).encoded();
         assert!(encoded.len() <= MAX_ENCODED, "kind {kind} takes {} bytes", encoded.len());
         let inner = 1..encoded.len() - 1;

@@ -4,11 +4,13 @@ use core::fmt;
 
 use embedded_io::{Write, WriteReady};
 
-use super::frame::Answer;
+use super::frame::{Answer, FailureDetail, Kind, MAX_DETAIL};
 use super::queue::TxQueue;
 use super::reporter::{Identity, Reporter, TelemetryConfig};
 use crate::meter::Meter;
 use crate::metric::Metric;
+use crate::outcome::Failure;
+use crate::plan::PhasePlan;
 use crate::time::Instant;
 
 /// The line failed while it was written to.
@@ -136,9 +138,13 @@ impl<'a, const M: usize, const Q: usize> Uplink<'a, M, Q> {
         self.reporter.hello(now, capacity, self.queue);
     }
 
-    /// Reports the live phase, if there is one.
-    pub(crate) fn report<const N: usize>(&mut self, now: Instant, meter: Option<&mut Meter<M, N>>) {
-        self.reporter.report(now, meter, self.queue);
+    /// Reports the live phase, if there is one, and its plan, if it has one.
+    pub(crate) fn report<const N: usize>(
+        &mut self,
+        now: Instant,
+        live: Option<(&mut Meter<M, N>, Option<&PhasePlan>)>,
+    ) {
+        self.reporter.report(now, live, self.queue);
     }
 
     pub(crate) fn finish(&mut self, now: Instant, phases: u16, cancelled: bool) {
@@ -146,7 +152,12 @@ impl<'a, const M: usize, const Q: usize> Uplink<'a, M, Q> {
     }
 
     pub(crate) fn answer(&mut self, now: Instant, answer: Answer) -> bool {
-        self.reporter.answer(now, answer, self.queue)
+        self.reporter.say(now, Kind::Answer, &answer, self.queue)
+    }
+
+    pub(crate) fn explain(&mut self, now: Instant, phase: u16, failure: Failure, detail: &str) -> bool {
+        let detail = detail.get(..detail.floor_char_boundary(MAX_DETAIL)).unwrap_or(detail);
+        self.reporter.say(now, Kind::FailureDetail, &FailureDetail { phase, failure, detail }, self.queue)
     }
 }
 

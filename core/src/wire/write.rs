@@ -24,13 +24,26 @@ impl ser::Error for Overlong {
     }
 }
 
-/// Writes `value` to the start of `buffer`, and tells how many bytes it takes.
+/// Anything that serde can take apart. Behind a pointer, what is done with a message takes code once, and not for each
+/// type of message.
+pub(crate) trait Message {
+    /// Writes it behind what was written before.
+    fn write(&self, writer: &mut Writer<'_>) -> Result<(), Overlong>;
+}
+
+impl<T: Serialize> Message for T {
+    fn write(&self, writer: &mut Writer<'_>) -> Result<(), Overlong> {
+        self.serialize(writer)
+    }
+}
+
+/// Writes `parts`, one behind the other, to the start of `buffer`, and tells how many bytes they take.
 ///
 /// # Errors
-/// [`Overlong`] if it does not fit; `buffer` is then partly overwritten.
-pub(crate) fn write<T: Serialize + ?Sized>(value: &T, buffer: &mut [u8]) -> Result<usize, Overlong> {
+/// [`Overlong`] if they do not fit; `buffer` is then partly overwritten.
+pub(crate) fn write(parts: &[&dyn Message], buffer: &mut [u8]) -> Result<usize, Overlong> {
     let mut writer = Writer::new(buffer);
-    value.serialize(&mut writer)?;
+    parts.iter().try_for_each(|part| part.write(&mut writer))?;
     if writer.used == Writer::OVERLONG { Err(Overlong) } else { Ok(writer.used) }
 }
 

@@ -10,7 +10,7 @@ use embedded_io::WriteReady;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use phasemeter_core::device::{Device, Step};
 use phasemeter_core::metric::{LOAD_METRICS, Metric};
-use phasemeter_core::outcome::Outcome;
+use phasemeter_core::outcome::{Failure, Outcome};
 use phasemeter_core::phase::PhaseState;
 use phasemeter_core::plan::Arrival;
 use phasemeter_core::request::Ticket;
@@ -36,6 +36,8 @@ const WARM_CONNECTIONS: usize = 16;
 const WARM_PATIENCE: Duration = Duration::from_secs(2);
 /// How long to wait for room on the line; it tells when there is, and a lost word must not matter.
 const LINE_RETRY: Duration = Duration::from_millis(20);
+/// So many kinds of failure are explained in each phase.
+const MOST_EXPLAINED: usize = 16;
 
 /// What a host measures beside the metrics of every load generator.
 #[derive(Clone, Copy)]
@@ -91,6 +93,10 @@ pub(super) struct Driver<'a> {
     pub(super) is_warm: bool,
     /// How long it took to open connections before the phase started.
     pub(super) opened: Vec<ConnectTimes>,
+    /// The kinds of failure of the phase that were explained.
+    pub(super) explained: Vec<Failure>,
+    /// Explanations that had no room on the line yet.
+    pub(super) unexplained: Vec<(Failure, String)>,
     pub(super) outcome: LoadOutcome,
 }
 
@@ -149,6 +155,7 @@ impl Driver<'_> {
         let connections = connections.min(usize::try_from(self.max_in_flight).unwrap_or(usize::MAX));
         let pool = Rc::clone(&self.pool);
         self.is_warm = false;
+        self.explained.clear();
         self.under_way.push(Box::pin(async move {
             // A target that does not even refuse is met again, and reported, by the first request.
             let _ = tokio::time::timeout(WARM_PATIENCE, pool.warm(connections)).await;
@@ -209,6 +216,8 @@ impl Driver<'_> {
                 }
             }
         }
+        let now = self.clock.now();
+        self.unexplained.retain(|(failure, detail)| !self.device.explain(now, *failure, detail));
         happened
     }
 
@@ -218,7 +227,6 @@ impl Driver<'_> {
         if let Some((first, last)) = tokens.span {
             ticket.mark_tokens(first, last, tokens.chunks);
         }
-        let phase = ticket.phase();
         let failure = outcome.as_ref().err().map(|failed| failed.failure);
         // A response to a phase that gave it up is refused by the device, and counted there as cancelled.
         if self.device.finish(ticket, end, failure.map_or(Outcome::Success, Outcome::Failed)).is_err() {
@@ -236,8 +244,17 @@ impl Driver<'_> {
             }
             Err(failed) => {
                 self.outcome.failures.count(failed.failure);
-                self.outcome.explain(phase, failed.failure, failed.detail);
+                self.explain(failed.failure, &failed.detail);
             }
+        }
+    }
+
+    /// Tells what the first failure of each kind said of itself.
+    fn explain(&mut self, failure: Failure, detail: &str) {
+        if self.explained.len() < MOST_EXPLAINED && !self.explained.contains(&failure) {
+            self.explained.push(failure);
+            self.unexplained.push((failure, detail.to_owned()));
+            self.outcome.explain(failure, detail);
         }
     }
 

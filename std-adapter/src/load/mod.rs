@@ -134,6 +134,7 @@ enum Event {
 pub struct Load {
     target: Target,
     endpoint: Endpoint,
+    version: &'static str,
     events: UnboundedReceiver<Event>,
     sender: UnboundedSender<Event>,
 }
@@ -153,9 +154,9 @@ pub struct LoadOutcome {
 
 impl LoadOutcome {
     /// Keeps what was said of a failure, if it is the first of its kind.
-    fn explain(&mut self, _phase: u16, failure: Failure, detail: String) {
+    fn explain(&mut self, failure: Failure, detail: &str) {
         if self.details.iter().all(|(of, _)| *of != failure) {
-            self.details.push((failure, detail));
+            self.details.push((failure, detail.to_owned()));
         }
     }
 }
@@ -168,7 +169,12 @@ impl Load {
     pub fn new(target: Target, options: &ConnectOptions) -> Result<Self, EndpointError> {
         let endpoint = Endpoint::new(&target, options)?;
         let (sender, events) = unbounded_channel();
-        Ok(Self { target, endpoint, events, sender })
+        // What the report says of the device says it too.
+        let version = match options.trust {
+            Trust::Anyone if target.is_tls => concat!(env!("CARGO_PKG_VERSION"), " (--insecure)"),
+            _ => env!("CARGO_PKG_VERSION"),
+        };
+        Ok(Self { target, endpoint, version, events, sender })
     }
 
     /// A handle with which another thread can end the run.
@@ -202,7 +208,7 @@ impl Load {
         let timer = Timer::new().map_err(LoadError::Client)?;
         let identity = Identity {
             firmware: "phasemeter-load",
-            firmware_version: env!("CARGO_PKG_VERSION"),
+            firmware_version: self.version,
             ..Identity::new(&options.device_id, rand::random())
         };
         let mut storage = Box::new(Storage::new());
@@ -223,6 +229,8 @@ impl Load {
             max_in_flight: u64::from(options.max_in_flight.max(1)),
             is_warm: false,
             opened: Vec::new(),
+            explained: Vec::new(),
+            unexplained: Vec::new(),
             outcome: LoadOutcome::default(),
         };
         // The run is the only task, and takes turns with nobody.

@@ -139,6 +139,21 @@ fn a_device_refuses_by_reason() {
 }
 
 #[test]
+fn a_plan_for_the_host_is_not_sent_to_a_device() {
+    let board = Board::new(None, 1);
+    let (mut remote, _) = Remote::identify(Box::new(board.clone()), || false, |_| {}).unwrap();
+    let commands = board.0.lock().unwrap().commands;
+    let mut plan = plan(1, SHORT);
+    let workload = Workload::Host { content: 7 };
+    plan.push(PhasePlan::profiling(workload, Arrival::constant(1_000), SHORT)).unwrap();
+    let error = remote.upload(TARGET, &plan, || false, |_| {}).unwrap_err();
+    let expected = "phase 1 (profiling) asks for what only the host's load generator can do (a method, headers, a body, \
+                    TLS or credentials): a device sends plain GETs and chats";
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(board.0.lock().unwrap().commands, commands, "nothing was sent");
+}
+
+#[test]
 fn a_run_that_is_under_way_is_stopped_when_asked_for() {
     let board = Board::new(None, 1);
     let identify = || Remote::identify(Box::new(board.clone()), || false, |_| {}).unwrap().0;

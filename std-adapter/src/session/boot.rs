@@ -157,6 +157,15 @@ impl Boot {
                 let phase = self.phase_mut(part.phase, room)?;
                 phase.take_totals(number, part.metric, &part.totals, unbroken).map(|()| false)
             }
+            Frame::PhasePlanned(planned) => {
+                self.phase_mut(planned.index, room)?.take_plan(&planned.phase).map(|()| false)
+            }
+            Frame::FailureDetail(detail) => {
+                self.phase_mut(detail.phase, room)?;
+                let Some(phase) = self.phases.get_mut(&detail.phase) else { return Ok(false) };
+                phase.take_detail(detail, room);
+                Ok(false)
+            }
             Frame::Finished(finished) => self.take_finished(number, *finished).map(|()| false),
             _ => Ok(false),
         }

@@ -6,6 +6,10 @@ pub(super) const MAX_BUCKETS: u32 = 4096;
 pub(super) const MAX_ALL_BUCKETS: usize = 4 << 20;
 /// and all its boots so many phases.
 pub(super) const MAX_PHASES: usize = 16_384;
+/// Of each phase so many kinds of failure are kept with what they said,
+pub(super) const MAX_PHASE_DETAILS: usize = 16;
+/// and so many of all phases.
+const MAX_ALL_DETAILS: usize = 16_384;
 /// Of a device that runs more often, the runs before the last one are forgotten, but for the first ones.
 pub(super) const MAX_BOOTS: usize = 64;
 
@@ -16,12 +20,14 @@ pub(super) struct Room {
     pub(super) buckets: usize,
     /// Phases of all boots.
     pub(super) phases: usize,
+    /// Words of failures, of all phases.
+    pub(super) details: usize,
     /// The counts of neighbouring buckets that are being read: memory that is used again.
     pub(super) run: Vec<u64>,
 }
 
 impl Default for Room {
     fn default() -> Self {
-        Self { buckets: MAX_ALL_BUCKETS, phases: MAX_PHASES, run: Vec::new() }
+        Self { buckets: MAX_ALL_BUCKETS, phases: MAX_PHASES, details: MAX_ALL_DETAILS, run: Vec::new() }
     }
 }

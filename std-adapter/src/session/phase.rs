@@ -4,13 +4,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use phasemeter_core::histogram::Totals;
-use phasemeter_core::outcome::Failures;
+use phasemeter_core::outcome::{Failure, Failures};
 use phasemeter_core::phase::{PhaseCounts, PhaseState, PhaseStats};
-use phasemeter_core::plan::PhaseKind;
-use phasemeter_core::telemetry::{Buckets, PhaseReport};
+use phasemeter_core::plan::{PhaseKind, PhasePlan};
+use phasemeter_core::telemetry::{Buckets, FailureDetail, MAX_DETAIL, PhaseReport};
 
 use super::counts::NotKept;
-use super::limits::Room;
+use super::limits::{MAX_PHASE_DETAILS, Room};
 use super::mirror::{Fault, HostHistogram, Mirror};
 use super::missing::PhaseLack;
 use super::problem::Problem;
@@ -24,6 +24,9 @@ pub struct PhaseTelemetry {
     report: Option<(u64, PhaseReport)>,
     /// The newest failures, with the number of their frame.
     failures: Option<(u64, Failures)>,
+    plan: Option<PhasePlan>,
+    /// The first of each kind that came, printable.
+    details: Vec<(Failure, String)>,
     /// By the metric's id.
     metrics: BTreeMap<u8, Mirror>,
     /// The sum of the samples in the last whole snapshots.
@@ -63,6 +66,16 @@ impl PhaseTelemetry {
         let (_, failures) = self.failures.as_ref()?;
         // Newer ones than the counts would add up to more errors than there are.
         self.stats().filter(|stats| failures.total() <= stats.counts.errors).map(|_| failures)
+    }
+
+    /// What was planned for it, as the device tells; `None` until it came. Text in it is the device's own.
+    pub fn plan(&self) -> Option<&PhasePlan> {
+        self.plan.as_ref()
+    }
+
+    /// What failures said of themselves, in printable text: the first of each kind, as far as a device told; at most 16.
+    pub fn failure_details(&self) -> &[(Failure, String)] {
+        &self.details
     }
 
     /// Its metrics by id: those of which anything came.
@@ -128,6 +141,9 @@ impl PhaseTelemetry {
         if !is_possible(report) {
             return Err(Problem::PhaseImpossible(self.index));
         }
+        if self.plan.as_ref().is_some_and(|plan| plan.kind != report.stats.kind) {
+            return Err(Problem::PlanChanged(self.index));
+        }
         if let Some((at, known)) = &self.report {
             if !is_same(&known.stats, &report.stats) {
                 return Err(Problem::PhaseChanged(self.index));
@@ -160,6 +176,27 @@ impl PhaseTelemetry {
         }
         self.failures = Some((number, failures.clone()));
         self.settle()
+    }
+
+    /// Takes the plan; the first one that came stays.
+    pub(super) fn take_plan(&mut self, plan: &PhasePlan) -> Result<(), Problem> {
+        let is_known = self.plan.as_ref().is_none_or(|known| known == plan);
+        if !is_known || self.stats().is_some_and(|stats| stats.kind != plan.kind) {
+            return Err(Problem::PlanChanged(self.index));
+        }
+        self.plan.get_or_insert_with(|| plan.clone());
+        Ok(())
+    }
+
+    /// Takes the words of a failure, if they are the first of their kind and there is room for them. Nothing depends on it.
+    pub(super) fn take_detail(&mut self, told: &FailureDetail<'_>, room: &mut Room) {
+        let FailureDetail { failure, detail, .. } = *told;
+        let is_known = self.details.iter().any(|(known, _)| *known == failure);
+        if !is_known && self.details.len() < MAX_PHASE_DETAILS && room.details > 0 {
+            room.details -= 1;
+            let detail = detail.get(..detail.floor_char_boundary(MAX_DETAIL)).unwrap_or(detail);
+            self.details.push((failure, printable(detail)));
+        }
     }
 
     pub(super) fn take_buckets(&mut self, number: u64, buckets: &Buckets<'_>, room: &mut Room) -> Result<(), Problem> {

@@ -35,6 +35,8 @@ pub enum Problem {
     PhaseChanged(u16),
     /// The phase at this place has fewer of something than before, or more although it is over.
     PhaseFalls(u16),
+    /// The plan of the phase at this place is another one than before, or of another kind than the phase.
+    PlanChanged(u16),
     /// There is a phase at this place, and the run has fewer.
     PhaseBeyond(u16),
     /// The values of this metric in this phase cannot be those of a histogram.
@@ -85,6 +87,9 @@ impl fmt::Display for Problem {
                 write!(f, "phase {phase} changed its kind, name, instance or start: does each boot have a boot id of its own?")
             }
             Self::PhaseFalls(phase) => write!(f, "the counts of phase {phase} fell, or changed after its end"),
+            Self::PlanChanged(phase) => {
+                write!(f, "what it says was planned for phase {phase} contradicts what it said before")
+            }
             Self::PhaseBeyond(phase) => write!(f, "there is a phase {phase}, and the run has fewer"),
             Self::HistogramImpossible(phase, metric) => {
                 write!(f, "the values of metric {metric} in phase {phase} are no histogram")

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 
+/// What phases of a plan are for.
+const KINDS: [&str; 3] = ["warmup", "profiling", "cooldown"];
+
 pub(crate) struct Fields(std::vec::IntoIter<u8>);
 
 impl Fields {
@@ -50,6 +53,31 @@ impl Fields {
 
     pub(crate) fn string(&mut self) -> String {
         String::from_utf8(self.bytes()).expect("strings are UTF-8")
+    }
+
+    /// A phase of a plan, in words.
+    pub(crate) fn phase(&mut self) -> String {
+        let kind = KINDS[usize::try_from(self.number()).expect("a kind of phase")];
+        let workload = match self.number() {
+            0 => format!("GET {}", self.string()),
+            1 => format!("chat of {} and {} tokens", self.number(), self.number()),
+            2 => format!("for a host, {:016x}", self.number()),
+            workload => panic!("no workload {workload} is expected"),
+        };
+        let arrival = match self.number() {
+            0 => format!("{} at a time", self.number()),
+            1 => format!("constant, {} in 1000 s", self.number()),
+            2 => format!("random, {} in 1000 s", self.number()),
+            arrival => panic!("no arrival {arrival} is expected"),
+        };
+        let mut words = format!("{kind}: {workload}; {arrival}");
+        if self.byte() == 1 {
+            write!(words, "; {} requests", self.number()).expect("a string takes any text");
+        }
+        if self.byte() == 1 {
+            write!(words, "; for {} ns", self.number()).expect("a string takes any text");
+        }
+        words + &format!("; grace {} ns", self.number())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -135,6 +163,7 @@ pub(crate) struct Boot {
 #[derive(Default)]
 struct Phase {
     name: String,
+    planned: Option<String>,
     is_complete: bool,
     samples: u128,
     errors: u128,
@@ -173,6 +202,12 @@ impl Host {
             assert!(fields.is_empty());
         }
         host
+    }
+
+    /// What was planned for each phase, of all boots.
+    pub(crate) fn plans(&self) -> Vec<&str> {
+        let phases = self.boots.iter().flat_map(|boot| boot.phases.values());
+        phases.filter_map(|phase| phase.planned.as_deref()).collect()
     }
 
     /// A line for each metric of each phase that was received whole.
@@ -255,6 +290,18 @@ impl Boot {
                 self.finished = Some((fields.number(), fields.byte() == 1));
                 let _skipped = fields.number();
             }
+            8 => {
+                let phase = self.phases.entry(fields.number()).or_default();
+                let planned = fields.phase();
+                assert_eq!(*phase.planned.get_or_insert_with(|| planned.clone()), planned, "it never changes");
+            }
+            9 => {
+                let _phase = fields.number();
+                if fields.number() == 2 {
+                    let _code = fields.number();
+                }
+                assert!(fields.bytes().len() <= 160);
+            }
             kind => panic!("no frame of kind {kind} is expected"),
         }
     }
@@ -262,8 +309,7 @@ impl Boot {
     fn phase(&mut self, fields: &mut Fields) {
         let phase = self.phases.entry(fields.number()).or_default();
         let (kind, label, _instance) = (fields.number(), fields.string(), fields.number());
-        let kinds = ["warmup", "profiling", "cooldown"];
-        phase.name = kinds.get(usize::try_from(kind).unwrap()).map_or(label, |kind| (*kind).to_owned());
+        phase.name = KINDS.get(usize::try_from(kind).unwrap()).map_or(label, |kind| (*kind).to_owned());
         // A report that says less than one before it is late.
         phase.is_complete |= fields.number() == 3;
         let _flags = [fields.byte(), fields.byte()];

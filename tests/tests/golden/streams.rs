@@ -66,6 +66,9 @@ fn a_run_of_a_load_generator() {
     let [boot] = &host.boots[..] else { panic!("there is one run") };
     assert_eq!((&*boot.device, boot.finished), ("golden-load", Some((2, false))));
     assert!(boot.modes.iter().all(|mode| *mode == 1));
+    let random = "random, 1000000 in 1000 s; 60 requests; grace 60000000000 ns";
+    let planned = [format!("warmup: GET /; {random}"), format!("profiling: chat of 8 and 32 tokens; {random}")];
+    assert_eq!(host.plans(), planned);
 }
 
 #[test]

@@ -4,6 +4,12 @@ use super::golden;
 use super::independent::{Fields, crc32, fnv1a, runs};
 use super::values::{BOOT, BUCKETS, FIRST_COMMAND, VALUES};
 
+/// The phases of the plan, in the words of [`Fields::phase`].
+const WARMUP: &str = "warmup: GET /index.html; 8 at a time; for 2000000000 ns; grace 5000000000 ns";
+const PROFILING: &str = "profiling: chat of 128 and 32 tokens; random, 12500 in 1000 s; 1000 requests; for 60000000000 ns; \
+                         grace 10000000000 ns";
+const COOLDOWN: &str = "cooldown: for a host, fedcba9876543210; constant, 5000 in 1000 s; 300 requests; grace 0 ns";
+
 /// The fields behind the envelope of a golden frame.
 fn body(name: &str, sequence: u32, uptime: u128, kind: u128) -> Fields {
     let mut fields = Fields::of_frame(&golden(name));
@@ -100,6 +106,19 @@ fn the_end_and_an_answer() {
 }
 
 #[test]
+fn the_plan_of_a_phase_and_the_words_of_a_failure() {
+    let mut planned = body("phase_planned.bin", 7, 35_000_000_000, 8);
+    assert_eq!(planned.number(), 1, "index");
+    assert_eq!(planned.phase(), PROFILING);
+    assert!(planned.is_empty());
+
+    let mut detail = body("failure_detail.bin", 8, 36_000_000_000, 9);
+    assert_eq!((detail.number(), detail.number(), detail.number()), (1, 2, 503), "phase, status, its code");
+    assert_eq!(detail.string(), "{\"error\":\"le modèle n'est pas chargé\"}");
+    assert!(detail.is_empty());
+}
+
+#[test]
 fn commands_and_the_hash_of_the_plan_that_they_carry() {
     let bytes = golden("commands.bin");
     let segments = bytes.split(|byte| *byte == 0).filter(|segment| !segment.is_empty());
@@ -117,34 +136,18 @@ fn commands_and_the_hash_of_the_plan_that_they_carry() {
 
     let mut prepare = expect(1);
     let (hash, seed, phases) = (prepare.number(), prepare.number(), prepare.number());
-    assert_eq!((seed, phases, prepare.string().as_str()), (42, 2, "10.0.2.2:8080"));
+    assert_eq!((seed, phases, prepare.string().as_str()), (42, 3, "10.0.2.2:8080"));
     assert!(prepare.is_empty());
 
-    let mut first = expect(2);
-    assert_eq!(first.number(), 0, "index");
-    let first_bytes = first.rest();
-    assert_eq!((first.number(), first.number(), first.string()), (0, 0, "/index.html".into()), "kind, workload, path");
-    assert_eq!((first.number(), first.number()), (0, 8), "arrival, concurrency");
-    assert_eq!((first.byte(), first.byte(), first.number()), (0, 1, 2_000_000_000), "no requests, duration");
-    assert_eq!(first.number(), 5_000_000_000, "grace");
-    assert!(first.is_empty());
-
-    let mut second = expect(2);
-    assert_eq!(second.number(), 1, "index");
-    let second_bytes = second.rest();
-    assert_eq!((second.number(), second.number()), (1, 1), "kind, workload");
-    assert_eq!((second.number(), second.number()), (128, 32), "prompt tokens, output tokens");
-    assert_eq!((second.number(), second.number()), (2, 12_500), "arrival, rate");
-    assert_eq!((second.byte(), second.number()), (1, 1_000), "requests");
-    assert_eq!(
-        (second.byte(), second.number(), second.number()),
-        (1, 60_000_000_000, 10_000_000_000),
-        "duration, grace"
-    );
-    assert!(second.is_empty());
-
-    // The seed, and a list of two phases.
-    let content = [&[42, 2], &*first_bytes, &*second_bytes].concat();
+    // The seed, and a list of three phases.
+    let mut content = vec![42, 3];
+    for (index, phase) in (0..).zip([WARMUP, PROFILING, COOLDOWN]) {
+        let mut fields = expect(2);
+        assert_eq!(fields.number(), index, "index");
+        content.extend(fields.rest());
+        assert_eq!(fields.phase(), phase);
+        assert!(fields.is_empty());
+    }
     assert_eq!(fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
     assert_eq!(u128::from(fnv1a(&content)), hash);
 

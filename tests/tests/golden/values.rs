@@ -3,12 +3,12 @@
 use phasemeter_core::histogram::LatencyHistogram;
 use phasemeter_core::metric::{LoadMetric, Metric};
 use phasemeter_core::name::Name;
-use phasemeter_core::outcome::Failures;
+use phasemeter_core::outcome::{Failure, Failures};
 use phasemeter_core::phase::{Phase, PhaseCounts, PhaseState, PhaseStats};
 use phasemeter_core::plan::{Arrival, PhaseKind, PhasePlan, Rate, RunPlan, Stop, Workload};
 use phasemeter_core::telemetry::{
-    Answer, Buckets, Command, Envelope, FailureReport, Finished, Frame, Hello, MetricTable, MetricTotals, Mode,
-    PhaseReport, Reason, VERSION,
+    Answer, Buckets, Command, Envelope, FailureDetail, FailureReport, Finished, Frame, Hello, MetricTable,
+    MetricTotals, Mode, PhasePlanned, PhaseReport, Reason, VERSION,
 };
 use phasemeter_core::time::{Duration, Instant};
 
@@ -41,7 +41,7 @@ const fn seconds(seconds: u64) -> Instant {
 }
 
 /// Each kind of frame, and the report of a monitored phase: its file and its value.
-pub(crate) fn frames() -> [(&'static str, Envelope<'static>); 9] {
+pub(crate) fn frames() -> [(&'static str, Envelope<'static>); 11] {
     let envelope = |sequence, micros: u64, frame| {
         let uptime = Instant::from_nanos(1_000 * micros);
         Envelope { version: VERSION, boot: BOOT, sequence, uptime, frame }
@@ -65,6 +65,12 @@ pub(crate) fn frames() -> [(&'static str, Envelope<'static>); 9] {
     let totals = MetricTotals { phase: 1, metric: 1, totals: histogram().totals() };
     let finished = Finished { phases: 2, cancelled: true, skipped: 300 };
     let answer = Answer { command: 300, plan_hash: 0x0123_4567_89ab_cdef, reason: Reason::TOO_MANY_PHASES, detail: 8 };
+    let [_, phase, _] = phases();
+    let planned = PhasePlanned { index: 1, phase };
+    let detail =
+        FailureDetail {
+            phase: 1, failure: Failure::Status(503), detail: "{\"error\":\"le modèle n'est pas chargé\"}"
+        };
     [
         ("hello.bin", envelope(0, 0, Frame::Hello(hello))),
         ("metrics.bin", envelope(1, 1, Frame::Metrics(table))),
@@ -75,6 +81,8 @@ pub(crate) fn frames() -> [(&'static str, Envelope<'static>); 9] {
         ("finished.bin", envelope(4, 32_000_000, Frame::Finished(finished))),
         ("answer.bin", envelope(5, 33_000_000, Frame::Answer(answer))),
         ("monitor_phase.bin", envelope(6, 34_000_000, Frame::Phase(monitored_phase()))),
+        ("phase_planned.bin", envelope(7, 35_000_000, Frame::PhasePlanned(planned))),
+        ("failure_detail.bin", envelope(8, 36_000_000, Frame::FailureDetail(detail))),
     ]
 }
 
@@ -122,9 +130,8 @@ fn monitored_phase() -> PhaseReport {
     PhaseReport { stats, samples: u64::MAX, skipped: 0 }
 }
 
-/// The plan that the commands carry.
-pub(crate) fn plan() -> RunPlan<2> {
-    let mut plan = RunPlan::new(42);
+/// The phases of the plan that the commands carry.
+fn phases() -> [PhasePlan; 3] {
     let warmup = PhasePlan {
         kind: PhaseKind::Warmup,
         workload: Workload::get("/index.html").unwrap(),
@@ -139,7 +146,20 @@ pub(crate) fn plan() -> RunPlan<2> {
         stop: Stop { requests: Some(1_000), duration: Some(Duration::from_secs(60)) },
         grace: Duration::from_secs(10),
     };
-    for phase in [warmup, profiling] {
+    let cooldown = PhasePlan {
+        kind: PhaseKind::Cooldown,
+        workload: Workload::Host { content: 0xfedc_ba98_7654_3210 },
+        arrival: Arrival::constant(5),
+        stop: Stop::requests(300),
+        grace: Duration::ZERO,
+    };
+    [warmup, profiling, cooldown]
+}
+
+/// The plan that the commands carry.
+pub(crate) fn plan() -> RunPlan<3> {
+    let mut plan = RunPlan::new(42);
+    for phase in phases() {
         plan.push(phase).unwrap();
     }
     plan
@@ -153,7 +173,7 @@ pub(crate) fn commands() -> Vec<Command<'static>> {
     let plan = plan();
     let (plan_hash, seed) = (plan.content_hash(), plan.seed());
     let mut commands =
-        vec![Command::Identify, Command::Prepare { plan_hash, seed, phases: 2, target: "10.0.2.2:8080" }];
+        vec![Command::Identify, Command::Prepare { plan_hash, seed, phases: 3, target: "10.0.2.2:8080" }];
     commands.extend((0..).zip(plan.phases()).map(|(index, phase)| Command::Phase { index, phase: phase.clone() }));
     commands.extend([
         Command::Start { plan_hash },

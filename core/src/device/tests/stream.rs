@@ -4,8 +4,6 @@ use super::*;
 use crate::histogram::LatencyHistogram;
 use crate::outcome::{Failure, Failures};
 use crate::phase::PhaseStats;
-use crate::telemetry::Frame;
-use crate::telemetry::tests::mirror::frames;
 use crate::time::MockClock;
 
 /// Snapshots are due at every poll, and all of a histogram at every `keyframe_every`th.
@@ -217,6 +215,10 @@ fn receive<const N: usize>(
                     assert!(mirror.equals(truth), "a snapshot that looks whole is the truth");
                     heard.whole[usize::from(*metric)] += u32::from(!moment.is_complete());
                 }
+            }
+            Frame::PhasePlanned(planned) => {
+                assert_eq!(planned.index, moment.stats.index);
+                assert!(!is_lossless || boot.phases[&planned.index].report.is_some(), "the report comes first");
             }
             Frame::Phase(report) => {
                 assert_eq!((report.stats, report.samples), (moment.stats, moment.samples()));

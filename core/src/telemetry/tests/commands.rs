@@ -1,8 +1,7 @@
 //! The other direction: commands as bytes, uploads over a line that loses and repeats, refusals by their reason.
 
 use super::*;
-use crate::plan::{Arrival, PhasePlan, Rate, RunPlan, Stop, Workload};
-use crate::time::Duration;
+use crate::plan::{Arrival, PhasePlan, RunPlan, Stop, Workload};
 
 const PHASES: usize = 4;
 
@@ -29,34 +28,13 @@ impl Order {
         let command = match self.kind {
             0 => Command::Identify,
             1 => Command::Prepare { plan_hash: n(1), seed: n(2), phases: n(3) as u16, target: &self.target },
-            2 => Command::Phase { index: n(1) as u16, phase: self.phase() },
+            2 => Command::Phase { index: n(1) as u16, phase: phase_plan(self.flags, &self.numbers, &self.path) },
             3 => Command::Start { plan_hash: n(1) },
             4 => Command::Stop,
             5 => Command::Acknowledge { boot: n(1) as u32, phase: (self.flags & 1 != 0).then(|| n(2) as u16) },
             _ => Command::Resend,
         };
         CommandEnvelope { version: COMMAND_VERSION, id: n(0) as u32, command }
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "any number does, cut to the field's type")]
-    fn phase(&self) -> PhasePlan {
-        let n = |index: usize| self.numbers[index];
-        let flag = |bit: u8| self.flags & (1 << bit) != 0;
-        let workload = if flag(0) {
-            Workload::get(&self.path).unwrap()
-        } else {
-            Workload::Chat { prompt_tokens: n(2) as u16, output_tokens: n(3) as u16 }
-        };
-        let rate = Rate::per_kilosecond(n(4) as u32);
-        let arrivals =
-            [Arrival::ClosedLoop { concurrency: n(4) as u16 }, Arrival::Constant { rate }, Arrival::Poisson { rate }];
-        PhasePlan {
-            kind: [PhaseKind::Warmup, PhaseKind::Profiling, PhaseKind::Cooldown][usize::from(self.flags >> 1) % 3],
-            workload,
-            arrival: arrivals[usize::from(self.flags >> 3) % 3],
-            stop: Stop { requests: flag(6).then(|| n(5)), duration: flag(7).then(|| Duration::from_nanos(n(6))) },
-            grace: Duration::from_nanos(n(7)),
-        }
     }
 
     fn encoded(&self) -> Vec<u8> {
@@ -263,7 +241,7 @@ fn no_direction_takes_the_other() {
         assert_eq!(decode(&mut bytes[1..bytes.len() - 1].to_vec()), Err(DecodeError::Echo));
     }
     let mut ear = Ear::new();
-    for kind in 0..8 {
+    for kind in 0..10 {
         assert_eq!(ear.hear(&Content::worst(kind).encoded()), []);
     }
     assert_eq!(ear.answer(), None);

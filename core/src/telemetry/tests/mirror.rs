@@ -6,10 +6,12 @@ use std::vec::Vec;
 
 use crate::histogram::{LatencyHistogram, Totals};
 use crate::metric::Unit;
-use crate::outcome::Failures;
+use crate::outcome::{Failure, Failures};
 use crate::phase::PhaseState;
+use crate::plan::PhasePlan;
 use crate::telemetry::{
-    Buckets, Envelope, Finished, Frame, Hello, MAX_ENCODED, MetricTotals, PhaseReport, Received, Receiver,
+    Buckets, Envelope, FailureDetail, Finished, Frame, Hello, MAX_ENCODED, MetricTotals, PhasePlanned, PhaseReport,
+    Received, Receiver,
 };
 
 /// One histogram.
@@ -70,6 +72,10 @@ pub(crate) struct PhaseMirror {
     pub(crate) report: Option<PhaseReport>,
     pub(crate) failures: Failures,
     metrics: BTreeMap<u8, Mirror>,
+    pub(crate) plan: Option<PhasePlan>,
+    /// How often it was told.
+    pub(crate) plans: u32,
+    pub(crate) details: Vec<(Failure, String)>,
     /// How many reports said that the phase is complete.
     pub(crate) ends: u32,
 }
@@ -186,6 +192,14 @@ impl Boot {
             Frame::Finished(finished) => {
                 self.finished = Some(*finished);
                 self.ends += 1;
+            }
+            Frame::PhasePlanned(PhasePlanned { index, phase }) => {
+                let known = self.phases.entry(*index).or_default();
+                assert!(known.plan.as_ref().is_none_or(|known| known == phase), "a plan never changes");
+                (known.plan, known.plans) = (Some(phase.clone()), known.plans + 1);
+            }
+            Frame::FailureDetail(FailureDetail { phase, failure, detail }) => {
+                self.phases.entry(*phase).or_default().details.push((*failure, (*detail).to_string()));
             }
             Frame::Answer(answer) => {
                 let refusal = answer.refusal().map(|refusal| refusal.to_string());

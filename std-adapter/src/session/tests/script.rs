@@ -3,9 +3,12 @@
 use phasemeter_core::histogram::{MAX_SCALE, Totals};
 use phasemeter_core::metric::Metric;
 use phasemeter_core::name::Name;
+use phasemeter_core::outcome::Failure;
 use phasemeter_core::phase::{PhaseCounts, PhaseState, PhaseStats};
-use phasemeter_core::plan::PhaseKind;
-use phasemeter_core::telemetry::{Finished, Frame, Hello, MetricTable, MetricTotals, Mode, PhaseReport};
+use phasemeter_core::plan::{PhaseKind, PhasePlan};
+use phasemeter_core::telemetry::{
+    FailureDetail, Finished, Frame, Hello, MetricTable, MetricTotals, Mode, PhasePlanned, PhaseReport,
+};
 use phasemeter_core::time::Instant;
 
 use super::device::frame;
@@ -41,6 +44,14 @@ impl Script {
 
     pub(crate) fn phase(self, stats: PhaseStats, samples: u64) -> Self {
         self.say(Frame::Phase(PhaseReport { stats, samples, skipped: 0 }))
+    }
+
+    pub(crate) fn planned(self, index: u16, phase: PhasePlan) -> Self {
+        self.say(Frame::PhasePlanned(PhasePlanned { index, phase }))
+    }
+
+    pub(crate) fn detail(self, phase: u16, failure: Failure, detail: &str) -> Self {
+        self.say(Frame::FailureDetail(FailureDetail { phase, failure, detail }))
     }
 
     /// So many zeros of a metric.

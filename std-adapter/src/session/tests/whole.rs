@@ -2,16 +2,16 @@
 
 use phasemeter_core::metric::Metric;
 use phasemeter_core::name::Name;
-use phasemeter_core::outcome::Failures;
+use phasemeter_core::outcome::{Failure, Failures};
 use phasemeter_core::phase::{PhaseCounts, PhaseState, PhaseStats};
-use phasemeter_core::plan::PhaseKind;
+use phasemeter_core::plan::{PhaseKind, PhasePlan};
 use phasemeter_core::telemetry::{FailureReport, Finished, Frame, Hello, MetricTable, Mode, decode};
-use phasemeter_core::time::Instant;
+use phasemeter_core::time::{Duration, Instant};
 
 use super::device::{loaded, monitored, plan};
 use super::script::{Script, complete, stats};
 use super::session;
-use crate::session::{Missing, Note, PhaseLack, Problem, Session};
+use crate::session::{Missing, Note, PhaseLack, PhaseTelemetry, Problem, Session};
 
 /// A run of one phase of ten samples, as far as it is the same in each test.
 fn begun() -> Script {
@@ -124,6 +124,19 @@ fn what_contradicts_itself_is_not_believed() {
         (whole().say(hello(Hello { metrics: 3, ..known })), Problem::HelloChanged),
         (whole().say(hello(Hello { device_id: "x", ..known })), Problem::HelloChanged),
         (whole().say(metric("b")), Problem::MetricChanged(0)),
+        (
+            whole().planned(0, planned()).planned(0, PhasePlan { grace: Duration::ZERO, ..planned() }),
+            Problem::PlanChanged(0),
+        ),
+        (whole().planned(0, PhasePlan { kind: PhaseKind::Warmup, ..planned() }), Problem::PlanChanged(0)),
+        (
+            begun()
+                .planned(0, planned())
+                .phase(PhaseStats { kind: PhaseKind::Warmup, ..complete(0) }, 10)
+                .phase(complete(0), 10)
+                .zeros(0, 0, 10),
+            Problem::PlanChanged(0),
+        ),
         (whole().finished(2), Problem::FinishedChanged),
     ];
     for (script, problem) in cases {
@@ -145,6 +158,51 @@ fn what_contradicts_itself_is_not_believed() {
         assert_eq!((phase.stats(), phase.observed()), (Some(&complete(0)), 10), "{problem:?}");
         assert!(!problem.to_string().is_empty());
     }
+}
+
+fn planned() -> PhasePlan {
+    plan(10).phases()[1].clone()
+}
+
+#[test]
+fn the_plan_of_each_phase_is_known_and_needed_for_nothing() {
+    let told = &loaded("d", 1, &[vec![500_000; 2_000]])[0];
+    let whole = session(&told.frames);
+    let plans: Vec<_> = whole.boots()[0].phases().filter_map(PhaseTelemetry::plan).cloned().collect();
+    assert_eq!(plans, plan(2_000).phases());
+    let is_plan = |frame: &&Vec<u8>| {
+        let mut segment = frame[1..frame.len() - 1].to_vec();
+        matches!(decode(&mut segment).unwrap().frame, Frame::PhasePlanned(_))
+    };
+    assert!(told.frames.iter().filter(is_plan).count() > 4, "they are told again and again");
+    let without = session(told.frames.iter().filter(|frame| !is_plan(frame)));
+    assert_eq!(without.boots()[0].phases().filter_map(PhaseTelemetry::plan).count(), 0);
+    assert_eq!((whole.check_whole(), without.check_whole()), (Ok(()), Ok(())));
+    // It may come before anything else of its phase, late, and more than once.
+    let script = begun().planned(0, planned()).phase(complete(0), 10).zeros(0, 0, 10).planned(0, planned()).finished(1);
+    assert_eq!(script.planned(0, planned()).check(), Ok(()));
+}
+
+#[test]
+fn of_the_words_of_failures_the_first_of_each_kind_are_kept_and_shown_safely() {
+    let long = "ア".repeat(60);
+    let script = begun()
+        .detail(0, Failure::Broken, "reset\u{1b}[2J by\npeer")
+        .detail(0, Failure::Status(503), "overloaded")
+        .detail(0, Failure::Broken, "another time")
+        .detail(0, Failure::Status(500), &long)
+        .phase(complete(0), 10)
+        .zeros(0, 0, 10);
+    let many = (0..300).fold(script, |script, code| script.detail(0, Failure::Status(code), "x")).finished(1);
+    let session = session(&many.0);
+    assert_eq!((session.check_whole(), session.problems()), (Ok(()), &[][..]));
+    let details = session.boots()[0].phase(0).unwrap().failure_details();
+    let first = [
+        (Failure::Broken, "reset\u{fffd}[2J by\u{fffd}peer".to_owned()),
+        (Failure::Status(503), "overloaded".to_owned()),
+        (Failure::Status(500), "ア".repeat(53)),
+    ];
+    assert_eq!((&details[..3], details.len()), (&first[..], 16));
 }
 
 #[test]
@@ -226,4 +284,10 @@ fn what_a_hostile_device_makes_a_host_keep_is_bounded_and_said() {
     let session = session(&many.0);
     assert_eq!((session.problems(), session.boots()[0].phases().count()), (&[Problem::TooManyPhases][..], 16_384));
     assert_eq!(session.errors().malformed, 0);
+    // Of 2,000 phases with 10 kinds of failures each.
+    let many =
+        (0..20_000_u16).fold(Script::default(), |script, at| script.detail(at / 10, Failure::Status(at % 10), "x"));
+    let session = super::session(&many.0);
+    let kept: usize = session.boots()[0].phases().map(|phase| phase.failure_details().len()).sum();
+    assert_eq!((kept, session.problems()), (16_384, &[][..]));
 }

@@ -169,6 +169,11 @@ fn device(storage: &mut Storage<{ LOAD_METRICS + 2 }, 64, 4, 512>) {
             1 => device.refuse(Reason::BAD_TARGET),
             2 => device.refuse(Refusal::with(Reason::BAD_PHASE, unknown())),
             3 => _ = black_box(device.record(unknown(), unknown())),
+            4 => {
+                if let Outcome::Failed(failure) = outcome() {
+                    black_box(device.explain(unknown(), failure, text()));
+                }
+            }
             _ => {}
         }
         drive(&mut device);
