@@ -121,9 +121,19 @@ impl Endpoint {
             return Ok(Opened { stream, is_http2: self.http2, times });
         };
         let tls_start = Instant::now();
-        let stream = connector.connect(name.clone(), stream).await?;
+        let stream = connector.connect(name.clone(), stream).await.map_err(with_remedy)?;
         let is_http2 = self.http2 || stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let times = ConnectTimes { total: start.elapsed(), tls: Some(tls_start.elapsed()) };
         Ok(Opened { stream: Box::new(stream), is_http2, times })
     }
+}
+
+/// A certificate that is not trusted, with what to do about it.
+fn with_remedy(error: std::io::Error) -> std::io::Error {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    if !matches!(inner, Some(rustls::Error::InvalidCertificate(_))) {
+        return error;
+    }
+    let message = format!("{error}; --cacert FILE trusts the certificates of a file, --insecure all");
+    std::io::Error::new(error.kind(), message)
 }

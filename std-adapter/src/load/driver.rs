@@ -156,6 +156,7 @@ impl Driver<'_> {
         let pool = Rc::clone(&self.pool);
         self.is_warm = false;
         self.explained.clear();
+        self.unexplained.clear();
         self.under_way.push(Box::pin(async move {
             // A target that does not even refuse is met again, and reported, by the first request.
             let _ = tokio::time::timeout(WARM_PATIENCE, pool.warm(connections)).await;
@@ -234,6 +235,7 @@ impl Driver<'_> {
         }
         match outcome {
             Ok(()) => {
+                self.outcome.succeeded += 1;
                 for gap in tokens.gaps {
                     self.record(Own::InterChunkLatency, gap);
                 }

@@ -272,3 +272,6 @@ async fn text(carrier: &mut Carrier) -> String {
     bytes.truncate(DETAIL);
     String::from_utf8_lossy(&bytes).trim().to_owned()
 }
+
+#[cfg(all(test, feature = "mock"))]
+mod tests;

@@ -146,6 +146,8 @@ pub struct LoadOutcome {
     pub cancelled: bool,
     /// Telemetry reports that had no room in the queue.
     pub skipped_reports: u32,
+    /// Requests of all phases that succeeded.
+    pub succeeded: u64,
     /// Failed requests of all phases, by cause.
     pub failures: Failures,
     /// What was said of the first failure of each kind.

@@ -123,10 +123,16 @@ impl Pool {
     }
 
     /// How many requests can be carried at once without a new connection.
-    fn room(&self) -> usize {
+    pub(super) fn room(&self) -> usize {
         self.idle.borrow_mut().retain_mut(|connection| !connection.is_stale());
         let links = self.links.borrow();
         self.idle.borrow().len() + links.iter().filter(|link| link.has_room()).count() * MAX_STREAMS
+    }
+
+    /// How many HTTP/1.1 connections wait.
+    #[cfg(all(test, feature = "mock"))]
+    pub(super) fn idle(&self) -> usize {
+        self.idle.borrow().len()
     }
 
     async fn open(&self) -> io::Result<Connection> {

@@ -5,7 +5,9 @@ use phasemeter_core::hook::PhaseHook;
 use phasemeter_core::metric::LoadMetric;
 use phasemeter_core::phase::{PhaseState, PhaseStats};
 use phasemeter_core::telemetry::{Frame, MAX_ENCODED, Received, Receiver as FrameReceiver};
+use phasemeter_core::time::Instant;
 use std::io;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 const PLAN: &str = "
@@ -62,7 +64,7 @@ fn server(error_rate: f64) -> MockServer {
 }
 
 fn options() -> LoadOptions {
-    LoadOptions { device_id: "test".into(), max_in_flight: 64, telemetry: TelemetryConfig::default() }
+    LoadOptions { device_id: "test".into(), max_in_flight: 64, telemetry: TelemetryConfig::default(), model: None }
 }
 
 fn load(target: &str, output: impl io::Write + Send + 'static, hooks: Hooks) -> Result<LoadOutcome, LoadError> {
@@ -71,7 +73,11 @@ fn load(target: &str, output: impl io::Write + Send + 'static, hooks: Hooks) -> 
         line_patience: phasemeter_core::time::Duration::from_millis(300),
         ..TelemetryConfig::default()
     };
-    Load::new(target, None).unwrap().run(plan, Box::new(output), &LoadOptions { telemetry, ..options() }, hooks)
+    at(target).run(&plan, Box::new(output), &LoadOptions { telemetry, ..options() }, hooks)
+}
+
+fn at(target: &str) -> Load {
+    Load::new(Target::parse(target).unwrap(), &ConnectOptions::default()).unwrap()
 }
 
 /// Sends each phase that is complete.
@@ -134,13 +140,13 @@ fn failures_are_told_by_cause_over_all_phases() {
 #[test]
 fn a_load_that_is_stopped_delivers_its_end() {
     let server = server(0.0);
-    let load = Load::new(&server.url(), None).unwrap();
+    let load = at(&server.url());
     let stopper = load.stopper();
     let (hook, kept) = (Sent(stopper), Kept::default());
     let mut hooks = Hooks::new();
     hooks.push(hook);
     let plan = crate::plan::parse("plan", LONG).unwrap();
-    let outcome = load.run(plan, Box::new(kept.clone()), &options(), hooks).unwrap();
+    let outcome = load.run(&plan, Box::new(kept.clone()), &options(), hooks).unwrap();
     assert!(outcome.cancelled);
     assert_eq!(kept.ends().last(), Some(&(1, true)));
 }

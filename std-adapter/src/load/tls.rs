@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use thiserror::Error;
 
@@ -50,7 +52,10 @@ pub(super) fn client(trust: &Trust, alpn: &[&[u8]]) -> Result<Arc<ClientConfig>,
         .map_err(TlsError::Setup)?;
     let mut config = match trust {
         Trust::System => builder.with_root_certificates(system_roots()?).with_no_client_auth(),
-        Trust::File(path) => builder.with_root_certificates(roots_of(path)?).with_no_client_auth(),
+        Trust::File(path) => {
+            let verifier = Arc::new(Listed::of(path, &provider)?);
+            builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
+        }
         Trust::Anyone => {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified(provider))).with_no_client_auth()
         }
@@ -70,14 +75,65 @@ fn system_roots() -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
-fn roots_of(path: &Path) -> Result<RootCertStore, TlsError> {
-    let fail = |cause: String| TlsError::File { path: path.to_owned(), cause };
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| fail(error.to_string()))? {
-        let certificate = certificate.map_err(|error| fail(error.to_string()))?;
-        roots.add(certificate).map_err(|error| fail(error.to_string()))?;
+/// Takes what a certificate of a file has signed, and also a certificate that stands in the file itself: one that signs itself,
+/// as most throw-away certificates do, is none that a chain may end with.
+#[derive(Debug)]
+struct Listed {
+    listed: Vec<CertificateDer<'static>>,
+    signed: Arc<WebPkiServerVerifier>,
+}
+
+impl Listed {
+    fn of(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
+        let fail = |cause: &dyn std::fmt::Display| TlsError::File { path: path.to_owned(), cause: cause.to_string() };
+        let listed = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let listed = listed.map_err(|error| fail(&error))?;
+        let mut roots = RootCertStore::empty();
+        for certificate in &listed {
+            roots.add(certificate.clone()).map_err(|error| fail(&error))?;
+        }
+        let signed = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build();
+        Ok(Self { signed: signed.map_err(|_| fail(&"has no certificate"))?, listed })
     }
-    if roots.is_empty() { Err(fail("has no certificate".to_owned())) } else { Ok(roots) }
+}
+
+impl ServerCertVerifier for Listed {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if self.listed.iter().any(|listed| listed == certificate) {
+            verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+            return Ok(ServerCertVerified::assertion());
+        }
+        self.signed.verify_server_cert(certificate, between, name, ocsp, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.signed.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.signed.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.signed.supported_verify_schemes()
+    }
 }
 
 /// Takes every certificate; signatures are still checked, so that the library's own paths are the usual ones.

@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn what_is_no_prompt_is_told_with_its_line() {
         for (text, message) in [
-            ("\"a\"\n\n7", ":3: `7` is no prompt"),
+            ("\"a\"\n\n7", ":3: \"7\" is no prompt"),
             ("{\"text\": 1}", ":1: "),
             ("{", ":1: not JSON"),
             ("\n \n", ": has no prompts"),
