@@ -324,7 +324,7 @@ mod tests {
             (&["h", "--chat", "--extra", "[]"], "JSON object"),
             (&["h", "-d", "a", "-D", "b"], "cannot be used with"),
         ] {
-            let error = args(arguments).map(|_| String::new()).unwrap_or_else(|error| error);
+            let error = args(arguments).map_or_else(|error| error, |_| String::new());
             assert!(error.contains(message), "{arguments:?}: {error}");
         }
     }

@@ -194,6 +194,7 @@ impl Driver<'_> {
     /// Takes what has happened; tells whether anything has.
     fn take(&mut self, context: &mut Context<'_>) -> bool {
         let mut happened = false;
+        self.pool.poll_opened(context);
         while let Poll::Ready(Some(done)) = self.under_way.poll_next_unpin(context) {
             happened = true;
             match done {
@@ -208,7 +209,7 @@ impl Driver<'_> {
                 Event::Stop => self.device.cancel(self.clock.now()),
             }
         }
-        self.opened.append(&mut self.pool.take_opened());
+        self.opened.append(&mut self.pool.take_times());
         if !self.opened.is_empty() && self.device.meter().phase().state() == PhaseState::Started {
             for times in std::mem::take(&mut self.opened) {
                 self.record(Own::ConnectTime, nanos(times.total));

@@ -163,7 +163,7 @@ async fn send(
 ) -> Result<(Carrier, Head), Failed> {
     let mut is_again = false;
     loop {
-        let carrier = pool.take(is_again).await;
+        let carrier = if is_again { pool.take_new().await } else { pool.take().await };
         exchange.sent = clock.now();
         let not_connected =
             |error: std::io::Error| Failed { failure: Failure::NotConnected, detail: error.to_string() };

@@ -29,7 +29,13 @@ impl Drop for Link {
     }
 }
 
-impl Link {
+/// A connection whose protocol has begun.
+pub(super) struct Handshaken {
+    sender: SendRequest<Full<Bytes>>,
+    driver: JoinHandle<()>,
+}
+
+impl Handshaken {
     pub(super) async fn new(stream: Box<dyn Stream>) -> std::io::Result<Self> {
         let made = handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
         let (sender, connection) = made.map_err(std::io::Error::other)?;
@@ -37,7 +43,13 @@ impl Link {
             // What goes wrong is reported to the requests that are under way.
             let _ = connection.await;
         });
-        Ok(Self { sender, driver, streams: Rc::default() })
+        Ok(Self { sender, driver })
+    }
+}
+
+impl Link {
+    pub(super) fn new(Handshaken { sender, driver }: Handshaken) -> Self {
+        Self { sender, driver, streams: Rc::default() }
     }
 
     /// Whether the connection is open and takes another request.

@@ -1,5 +1,6 @@
-//! `cargo xtask bench`: the histogram, or post-processing, beside its peers, and the receiver, as tables for the README.
+//! `cargo xtask bench`: the histogram, or post-processing, beside its peers, and the receiver and the load generator, as tables for the README.
 
+pub(crate) mod load;
 pub(crate) mod process;
 mod table;
 
@@ -7,7 +8,7 @@ use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::command::{cargo, output, program, root, run as run_command};
 use crate::insns::callgrind;
@@ -58,6 +59,14 @@ fn cargo_on(subcommand: &str, with_peers: bool) -> Command {
 
 fn directory(with_peers: bool) -> PathBuf {
     target().join(if with_peers { "bench" } else { "bench-alone" })
+}
+
+fn system_python() -> Result<Command> {
+    ["python3", "python"]
+        .into_iter()
+        .find(|name| output(program(name).arg("--version")).is_ok_and(|version| version.starts_with("Python 3")))
+        .map(program)
+        .context("no Python 3: install it with its venv module (Debian: `apt install python3 python3-venv`)")
 }
 
 fn target() -> PathBuf {

@@ -69,6 +69,9 @@ enum Task {
         /// Measure `phasemeter process` beside Python and `DuckDB` instead: a million records, 3.1 GB in `target/`
         #[arg(long)]
         process: bool,
+        /// Measure `phasemeter bench` beside oha against nginx instead; both have to be installed
+        #[arg(long, conflicts_with = "process")]
+        load: bool,
     },
     /// Build, run and test the example firmware
     #[command(subcommand)]
@@ -91,7 +94,8 @@ fn main() -> ExitCode {
         Task::Features => features::check(),
         Task::Size { prove: true, .. } => size::prove(),
         Task::Size { update, .. } => size::run(update),
-        Task::Bench { quick, process: true } => bench::process::run(quick),
+        Task::Bench { quick, process: true, .. } => bench::process::run(quick),
+        Task::Bench { quick, load: true, .. } => bench::load::run(quick),
         Task::Bench { quick, .. } => bench::run(quick),
         Task::Interrupts => interrupts::run(),
         Task::Insns { update } => insns::run(update),

@@ -30,7 +30,13 @@ impl Client {
 
     async fn ask(&self, spec: &RequestSpec) -> Exchange {
         let requests = Requests::new(spec, &self.target, None, 1, 0).unwrap();
-        exchange(Rc::clone(&self.pool), requests.get(0), self.clock).await
+        let mut exchange = Box::pin(exchange(Rc::clone(&self.pool), requests.get(0), self.clock));
+        std::future::poll_fn(|context| {
+            // As a driver does.
+            self.pool.poll_opened(context);
+            exchange.as_mut().poll(context)
+        })
+        .await
     }
 
     async fn get(&self, path: &str) -> Exchange {

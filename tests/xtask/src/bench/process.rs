@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::command::{cargo, output, program, root, run as run_command};
+use crate::command::{cargo, program, root, run as run_command};
 
 /// The programs that are measured, and what they need.
 const PROGRAMS: &str = "tests/bench/process";
@@ -37,18 +36,10 @@ fn python(directory: &Path) -> Result<PathBuf> {
     let environment = directory.join("venv");
     let python = environment.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
     if !python.exists() {
-        run_command(system_python()?.args(["-m", "venv"]).arg(&environment))
+        run_command(super::system_python()?.args(["-m", "venv"]).arg(&environment))
             .context("install Python's venv module (Debian: `apt install python3-venv`)")?;
     }
     let requirements = root().join(PROGRAMS).join("requirements.txt");
     run_command(program(&python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(requirements))?;
     Ok(python)
-}
-
-fn system_python() -> Result<Command> {
-    ["python3", "python"]
-        .into_iter()
-        .find(|name| output(program(name).arg("--version")).is_ok_and(|version| version.starts_with("Python 3")))
-        .map(program)
-        .context("no Python 3: install it with its venv module (Debian: `apt install python3 python3-venv`)")
 }
