@@ -66,7 +66,7 @@ fn counts_and_latencies_agree_with_the_servers_log() {
             latency: delay(5, 0.4),
             first_token: delay(20, 0.4),
             inter_token: delay(3, 0.3),
-            error_rate: 0.05,
+            faults: "status=500:0.05".parse().unwrap(),
             ..MockConfig::default()
         },
     );

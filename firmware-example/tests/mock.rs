@@ -19,7 +19,8 @@ struct Server {
 
 impl Server {
     fn start(error_rate: f64) -> Self {
-        let config = MockConfig { error_rate, ..MockConfig::default() };
+        let faults = format!("status=500:{error_rate}").parse().unwrap();
+        let config = MockConfig { faults, ..MockConfig::default() };
         let server = MockServer::start(config, ([127, 0, 0, 1], 0).into(), None).unwrap();
         let connection = TcpStream::connect(server.addr()).unwrap();
         connection.set_nodelay(true).unwrap();

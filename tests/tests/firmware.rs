@@ -41,7 +41,7 @@ fn a_run_agrees_with_the_servers_log() {
         latency: delay(5, 0.4),
         first_token: delay(20, 0.4),
         inter_token: delay(3, 0.3),
-        error_rate: 0.02,
+        faults: "status=500:0.02".parse().unwrap(),
         ..MockConfig::default()
     };
     let log = bench.path().join("server.jsonl");

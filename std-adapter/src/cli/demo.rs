@@ -73,7 +73,7 @@ mod unix {
             latency: delay(20, 0.5)?,
             first_token: delay(60, 0.4)?,
             inter_token: delay(8, 0.3)?,
-            error_rate: 0.01,
+            faults: "status=500:0.01".parse()?,
             ..MockConfig::default()
         })
     }

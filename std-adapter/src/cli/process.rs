@@ -18,7 +18,8 @@ const NOTES: &str = "\
 Records are JSON Lines, plain or gzip. Either one flat object a request:
   {\"timestamp\": 1000.0, \"latency_ms\": 50.5, \"status\": \"success\", \"error\": null}
 with latency_ms, latency or response_time in ms and timestamp in s; or AIPerf's profile_export.jsonl, with
-phase_manifest.json beside it for the phases' windows. The first valid record tells which.
+phase_manifest.json beside it for the phases' windows; or what `mock-server --log` wrote. The first valid record tells
+which.
 
 A request failed if its error is not null, its status is \"error\", or it was cancelled.
 
@@ -67,6 +68,7 @@ pub(super) struct Args {
 enum FormatName {
     Flat,
     Aiperf,
+    Truth,
 }
 
 impl From<FormatName> for Format {
@@ -74,6 +76,7 @@ impl From<FormatName> for Format {
         match name {
             FormatName::Flat => Self::Flat,
             FormatName::Aiperf => Self::Aiperf,
+            FormatName::Truth => Self::Truth,
         }
     }
 }

@@ -59,7 +59,8 @@ impl Kept {
 }
 
 fn server(error_rate: f64) -> MockServer {
-    let config = MockConfig { error_rate, ..MockConfig::default() };
+    let faults = format!("status=500:{error_rate}").parse().unwrap();
+    let config = MockConfig { faults, ..MockConfig::default() };
     MockServer::start(config, ([127, 0, 0, 1], 0).into(), None).unwrap()
 }
 

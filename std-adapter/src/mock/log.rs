@@ -1,4 +1,17 @@
 //! The ground-truth log: what the server really did to each request, as it measured it.
+//!
+//! JSON Lines: one [`ServedRequest`] a line, in the order in which the requests ended. Every request has one, whatever became
+//! of it: answered, refused, failed on demand, or given up by the client. A field that does not apply is `null`; `tls` and
+//! `cancelled` are left out when they are false. A streamed chat of three tokens:
+//!
+//! ```json
+//! {"request":0,"method":"POST","route":"/v1/chat/completions","http_version":"1.1","status":200,"fault":null,
+//!  "started_unix_ns":1767225600000000000,"started_ns":1204113977,"read_ms":0.021,"drawn_first_ms":20.0,
+//!  "first_byte_ms":20.084,"last_token_ms":30.161,"gaps_ms":[5.031,5.046],"total_ms":30.2,
+//!  "prompt_tokens":7,"output_tokens":3}
+//! ```
+//!
+//! `phasemeter process` makes metrics of it.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -6,7 +19,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,93 +28,51 @@ use crate::text::printable;
 /// A line written this long ago is on disk, whatever happens next.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(200);
 
-/// One line of the ground-truth log. Times are milliseconds with nanosecond digits, measured by a monotonic clock.
+/// One line of the ground-truth log. Times in `…_ms` are milliseconds with nanosecond digits, by a monotonic clock, since the
+/// head of the request was read.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ServedRequest {
-    /// The request's number in order of arrival, from 0. Refused requests (4xx) and `/healthz` have none.
-    pub request: u64,
-    /// `/` or `/v1/chat/completions`.
+    /// The request's number in order of arrival, from 0. Refused requests (4xx), `/healthz` and `/metrics` have none.
+    pub request: Option<u64>,
+    /// `GET`, `POST` …
+    pub method: Cow<'static, str>,
+    /// The path without the query: `/`, `/v1/chat/completions` … No more than the first 1024 bytes of it.
     pub route: Cow<'static, str>,
-    /// 200, or 500 for an injected error. For a cancelled request: what it would have been answered with.
+    /// `1.0`, `1.1` or `2`.
+    pub http_version: Cow<'static, str>,
+    /// It came over TLS.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tls: bool,
+    /// 0 if a fault left the client without one. For a cancelled request: what it would have been answered with.
     pub status: u16,
-    /// The host's wall clock on handler entry, nanoseconds since the Unix epoch.
+    /// What went wrong on demand: `status=503`, `stall=2s@mid` …, see [`Fault`](super::Fault).
+    pub fault: Option<Cow<'static, str>>,
+    /// When the head of the request was read, by the host's wall clock: nanoseconds since the Unix epoch.
     pub started_unix_ns: u64,
-    /// From handler entry until just before the first token or the body was handed to the connection; `None` when the
-    /// client went away before that.
-    pub first_byte_ms: Option<f64>,
-    /// Between successive tokens, likewise: one fewer than there were tokens.
-    pub gaps_ms: Vec<f64>,
-    /// From handler entry until the end of the answer was handed to the connection, or until the client was gone.
-    pub total_ms: f64,
-    /// The delay that was drawn before the first byte. The delay applied is `first_byte_ms`: timers round up to 1 ms.
+    /// The same by the monotonic clock: nanoseconds since the server started.
+    pub started_ns: u64,
+    /// Until the body was read; `None` if it was not, as of a request that is refused by its head.
+    pub read_ms: Option<f64>,
+    /// The delay that was drawn before the first byte. The delay applied is `first_byte_ms`: timers are late.
     pub drawn_first_ms: f64,
+    /// Until just before the first token or the body was handed to the connection; `None` when the client went away before
+    /// that, or there was none.
+    pub first_byte_ms: Option<f64>,
+    /// Until just before the last token was; `None` if the answer was not streamed.
+    pub last_token_ms: Option<f64>,
+    /// Between successive tokens, likewise: one fewer than there were tokens, of which there are
+    /// [`MAX_OUTPUT_TOKENS`](super::MAX_OUTPUT_TOKENS) at most. Empty if the answer was not streamed.
+    pub gaps_ms: Vec<f64>,
+    /// Until the end of the answer was handed to the connection, a fault ended it, or the client was gone.
+    pub total_ms: f64,
+    /// Words of the prompt, if it has one.
+    pub prompt_tokens: Option<u64>,
+    /// Tokens of the answer that were handed to the connection.
+    pub output_tokens: u32,
     /// The client went away before the answer was whole.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cancelled: bool,
-}
-
-/// Measures one request; its line is logged when it is dropped, and says `cancelled` unless [`finish`](Self::finish)
-/// came first. The server drops the work on a request whose client went away, so no other signal is needed.
-#[derive(Debug)]
-pub(super) struct Trace {
-    served: ServedRequest,
-    entered: Instant,
-    last_token: Option<Instant>,
-    log: Option<LogSender>,
-}
-
-impl Trace {
-    pub(super) fn new(route: &'static str, request: u64, entered: Instant, log: Option<LogSender>) -> Self {
-        let unix_now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let started = unix_now.saturating_sub(entered.elapsed());
-        let served = ServedRequest {
-            request,
-            route: Cow::Borrowed(route),
-            status: 200,
-            started_unix_ns: u64::try_from(started.as_nanos()).unwrap_or(u64::MAX),
-            cancelled: true,
-            ..ServedRequest::default()
-        };
-        Self { served, entered, last_token: None, log }
-    }
-
-    /// Notes what the request was dealt: the delay before its first byte, and the status of its answer.
-    pub(super) fn dealt(&mut self, first: Duration, status: u16) {
-        self.served.drawn_first_ms = millis(first);
-        self.served.status = status;
-    }
-
-    /// Call just before a token is handed to the connection.
-    pub(super) fn token(&mut self) {
-        let now = Instant::now();
-        match self.last_token.replace(now) {
-            None => self.served.first_byte_ms = Some(millis(now - self.entered)),
-            Some(last) => self.served.gaps_ms.push(millis(now - last)),
-        }
-    }
-
-    /// Call just before the end of the answer is handed to the connection.
-    pub(super) fn finish(&mut self) {
-        self.served.total_ms = millis(self.entered.elapsed());
-        self.served.first_byte_ms.get_or_insert(self.served.total_ms);
-        self.served.cancelled = false;
-    }
-}
-
-impl Drop for Trace {
-    fn drop(&mut self) {
-        let Some(log) = self.log.take() else { return };
-        if self.served.cancelled {
-            self.served.total_ms = millis(self.entered.elapsed());
-        }
-        log.send(std::mem::take(&mut self.served));
-    }
-}
-
-/// Rounded to whole nanoseconds, so that the decimal text has no floating-point noise.
-fn millis(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e9).round() / 1e6
 }
 
 /// Hands requests to the writer thread; never waits for the disk.
@@ -110,14 +81,14 @@ pub(super) struct LogSender(Sender<Message>);
 
 #[derive(Debug)]
 enum Message {
-    Served(ServedRequest),
+    Served(Box<ServedRequest>),
     Close,
 }
 
 impl LogSender {
-    fn send(&self, request: ServedRequest) {
+    pub(super) fn send(&self, request: ServedRequest) {
         // The writer is gone only after `LogWriter::close`; nothing served later is promised a line.
-        let _ = self.0.send(Message::Served(request));
+        let _ = self.0.send(Message::Served(Box::new(request)));
     }
 }
 
@@ -183,57 +154,24 @@ fn write_lines(receiver: &Receiver<Message>, mut out: BufWriter<impl Write>) -> 
 mod tests {
     use super::*;
 
-    fn lines(path: &Path) -> Vec<ServedRequest> {
-        let text = std::fs::read_to_string(path).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    #[test]
-    fn a_finished_trace_has_one_gap_fewer_than_tokens() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("log.jsonl");
-        let log = LogWriter::create(&path).unwrap();
-        let mut trace = Trace::new("/", 3, Instant::now(), Some(log.sender()));
-        trace.dealt(Duration::from_millis(2), 200);
-        for _ in 0..4 {
-            thread::sleep(Duration::from_millis(1));
-            trace.token();
-        }
-        trace.finish();
-        drop(trace);
-        log.close();
-
-        let [served] = &lines(&path)[..] else { panic!("not one line") };
-        assert_eq!((served.request, served.gaps_ms.len(), served.cancelled), (3, 3, false));
-        assert!(served.gaps_ms.iter().all(|gap| *gap >= 1.0), "{served:?}");
-        let applied = served.first_byte_ms.unwrap() + served.gaps_ms.iter().sum::<f64>();
-        assert!(applied <= served.total_ms + 1e-6, "{served:?}");
-        assert!(!std::fs::read_to_string(&path).unwrap().contains("cancelled"));
-    }
-
-    #[test]
-    fn a_dropped_trace_says_cancelled() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("log.jsonl");
-        let log = LogWriter::create(&path).unwrap();
-        drop(Trace::new("/", 0, Instant::now(), Some(log.sender())));
-        log.close();
-        assert!(lines(&path)[0].cancelled);
-        assert_eq!(lines(&path)[0].first_byte_ms, None);
-    }
-
     #[test]
     fn lines_reach_the_file_while_the_server_runs() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log.jsonl");
         let log = LogWriter::create(&path).unwrap();
-        drop(Trace::new("/", 0, Instant::now(), Some(log.sender())));
+        let request = ServedRequest { request: Some(3), gaps_ms: vec![0.5], ..ServedRequest::default() };
+        log.sender().send(request.clone());
         let deadline = Instant::now() + Duration::from_secs(10);
-        while lines(&path).is_empty() {
+        let line = loop {
             assert!(Instant::now() < deadline, "nothing was flushed");
-            thread::sleep(Duration::from_millis(20));
-        }
+            match std::fs::read_to_string(&path).unwrap() {
+                line if line.is_empty() => thread::sleep(Duration::from_millis(20)),
+                line => break line,
+            }
+        };
         log.close();
+        assert_eq!(serde_json::from_str::<ServedRequest>(&line).unwrap(), request);
+        assert!(!line.contains("cancelled") && !line.contains("tls"), "{line}");
     }
 
     #[test]
@@ -248,8 +186,8 @@ mod tests {
             }
         }
         let log = LogWriter::start(Full, "nowhere".to_owned()).unwrap();
-        for number in 0..10_000 {
-            drop(Trace::new("/", number, Instant::now(), Some(log.sender())));
+        for _ in 0..10_000 {
+            log.sender().send(ServedRequest::default());
         }
         log.close();
     }

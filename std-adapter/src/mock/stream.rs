@@ -1,19 +1,27 @@
-//! A chat answer streamed as server-sent events, one token at a time.
+//! Answers that take their time: token by token, or broken in the middle.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use axum::body::{Bytes, HttpBody};
 use futures_timer::Delay;
-use hyper::body::Frame;
+use hyper::body::{Body, Bytes, Frame};
 use rand::rngs::StdRng;
-use serde_json::{Value, json};
 
 use super::delay::LogNormalDelay;
-use super::log::Trace;
+use super::fault::{Fault, Place};
+use super::openai::Script;
+use super::trace::Trace;
+use super::wire::Wire;
+
+/// Between half an answer and the reset: a client reads what came before only if it is quicker.
+const BEFORE_RESET: Duration = Duration::from_millis(20);
+/// An event that is no JSON, nor text.
+const BROKEN_EVENT: &[u8] = b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\xff\xfe\n\n";
 
 /// When the tokens of one answer are due. Each is due a drawn gap after the one before it *was due*, so that the
 /// rounding of timers does not add up over a long answer.
@@ -21,105 +29,214 @@ pub(super) struct Schedule {
     next_at: Instant,
     inter_token: LogNormalDelay,
     rng: StdRng,
-    remaining: u32,
+    /// Tokens before the next one, and all of them.
+    before: u32,
+    tokens: u32,
+    slow: Duration,
 }
 
 impl Schedule {
-    /// `tokens` (at least one) tokens, the first of them due at `first_at`.
-    pub(super) fn new(first_at: Instant, inter_token: LogNormalDelay, rng: StdRng, tokens: u32) -> Self {
-        Self { next_at: first_at, inter_token, rng, remaining: tokens }
+    /// `tokens` (at least one) tokens, the first of them due at `first_at`; the one in the middle comes `slow` later, and all
+    /// behind it.
+    pub(super) fn new(
+        first_at: Instant,
+        inter_token: LogNormalDelay,
+        rng: StdRng,
+        tokens: u32,
+        slow: Duration,
+    ) -> Self {
+        let mut schedule = Self { next_at: first_at, inter_token, rng, before: 0, tokens, slow };
+        schedule.slow_down();
+        schedule
     }
 
-    /// When the last token is due.
-    pub(super) fn last_token_at(mut self) -> Instant {
-        while self.advance() {}
+    /// When the next token is due.
+    pub(super) fn next_at(&self) -> Instant {
         self.next_at
     }
 
-    /// How long from now until the next token is due.
-    fn wait(&self) -> Duration {
-        self.next_at.saturating_duration_since(Instant::now())
+    /// When the last token is due.
+    pub(super) fn last_at(mut self) -> Instant {
+        while self.before + 1 < self.tokens {
+            self.advance();
+        }
+        self.next_at
     }
 
-    /// Goes on to the next token; false when the one that was due is the last.
-    fn advance(&mut self) -> bool {
-        self.remaining = self.remaining.saturating_sub(1);
-        if self.remaining > 0 {
+    /// Goes on to the next token.
+    fn advance(&mut self) {
+        self.before += 1;
+        if self.before < self.tokens {
             self.next_at += self.inter_token.draw(&mut self.rng);
+            self.slow_down();
         }
-        self.remaining > 0
+    }
+
+    fn slow_down(&mut self) {
+        if self.before == self.tokens / 2 {
+            self.next_at += self.slow;
+        }
     }
 }
 
-/// The response body. Dropped unfinished by the server when the client goes away; its trace then says so.
-pub(super) struct TokenStream {
+/// What an answer does next.
+pub(super) enum Step {
+    Wait(Instant),
+    /// Send a token.
+    Token(Bytes),
+    /// Send something else.
+    Part(Bytes),
+    /// Send this, which is the end.
+    Last(Bytes),
+    /// Reset the connection.
+    Reset,
+}
+
+/// The steps of a stream of tokens.
+pub(super) struct Tokens {
     schedule: Schedule,
+    script: Script,
+    /// What goes wrong in the middle.
+    fault: Option<Fault>,
+    /// The next token was waited for.
+    is_due: bool,
+    resets: bool,
+}
+
+impl Tokens {
+    pub(super) fn new(schedule: Schedule, script: Script, fault: Option<Fault>) -> Self {
+        Self { schedule, script, fault, is_due: false, resets: false }
+    }
+}
+
+impl Iterator for Tokens {
+    type Item = Step;
+
+    fn next(&mut self) -> Option<Step> {
+        if self.resets {
+            return Some(Step::Reset);
+        }
+        let Schedule { next_at, before, tokens, .. } = self.schedule;
+        // Behind half of the tokens, and one at least.
+        if before == (tokens / 2).max(1) {
+            match self.fault.take() {
+                Some(Fault::Stall(stall, Place::Mid)) => return Some(Step::Wait(Instant::now() + stall)),
+                Some(Fault::Garbage(Place::Mid)) => return Some(Step::Part(Bytes::from_static(BROKEN_EVENT))),
+                Some(Fault::Reset(Place::Mid)) => {
+                    self.resets = true;
+                    return Some(Step::Wait(next_at.max(Instant::now() + BEFORE_RESET)));
+                }
+                _ => {}
+            }
+        }
+        if before == tokens {
+            return Some(Step::Last(self.script.end().into()));
+        }
+        self.is_due = !self.is_due;
+        if self.is_due {
+            return Some(Step::Wait(next_at));
+        }
+        self.schedule.advance();
+        Some(Step::Token(self.script.token(before).into()))
+    }
+}
+
+/// The steps of an answer in one piece that goes wrong in the middle.
+pub(super) fn halves(mut whole: Bytes, fault: Fault) -> impl Iterator<Item = Step> + Send + Unpin + use<> {
+    let second = whole.split_off(whole.len() / 2);
+    let (wait, then) = match fault {
+        Fault::Stall(stall, _) => (stall, Step::Last(second)),
+        Fault::Garbage(_) => (Duration::ZERO, Step::Last(vec![0xff; second.len()].into())),
+        _ => (BEFORE_RESET, Step::Reset),
+    };
+    [Step::Part(whole), Step::Wait(Instant::now() + wait), then].into_iter()
+}
+
+/// A body that does one step after the other. The server drops it unfinished when the client goes away; its trace then says
+/// so.
+pub(super) struct Paced<S> {
+    steps: S,
     timer: Delay,
-    chunk: Value,
-    sent: u32,
-    stage: Stage,
+    waits: bool,
+    ended: bool,
+    wire: Arc<Wire>,
     trace: Trace,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Stage {
-    Tokens,
-    Stop,
-    Ended,
-}
-
-impl TokenStream {
-    pub(super) fn new(schedule: Schedule, mut chunk: Value, trace: Trace) -> Self {
-        chunk["object"] = json!("chat.completion.chunk");
-        let timer = Delay::new(schedule.wait());
-        Self { schedule, timer, chunk, sent: 0, stage: Stage::Tokens, trace }
-    }
-
-    fn event(&mut self, delta: &Value, finish_reason: Option<&str>) -> String {
-        self.chunk["choices"] = json!([{ "index": 0, "delta": delta, "finish_reason": finish_reason }]);
-        format!("data: {}\n\n", self.chunk)
+impl<S> Paced<S> {
+    pub(super) fn new(steps: S, wire: Arc<Wire>, trace: Trace) -> Self {
+        Self { steps, timer: Delay::new(Duration::ZERO), waits: false, ended: false, wire, trace }
     }
 }
 
-impl HttpBody for TokenStream {
+impl<S: Iterator<Item = Step> + Unpin> Body for Paced<S> {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Reset;
 
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Reset>>> {
         let this = self.get_mut();
-        let event = match this.stage {
-            Stage::Tokens => {
-                // A token that is late does not wait for the timer's thread.
-                if !this.schedule.wait().is_zero() {
-                    ready!(Pin::new(&mut this.timer).poll(context));
-                }
-                let event = this.event(&json!({ "content": token_text(this.sent) }), None);
-                this.sent += 1;
-                if this.schedule.advance() {
-                    this.timer.reset(this.schedule.wait());
-                } else {
-                    this.stage = Stage::Stop;
-                }
-                this.trace.token();
-                event
+        loop {
+            if this.waits {
+                ready!(Pin::new(&mut this.timer).poll(context));
+                this.waits = false;
             }
-            Stage::Stop => {
-                this.stage = Stage::Ended;
-                let event = this.event(&json!({}), Some("stop")) + "data: [DONE]\n\n";
-                this.trace.finish();
-                event
+            if this.ended {
+                return Poll::Ready(None);
             }
-            Stage::Ended => return Poll::Ready(None),
-        };
-        Poll::Ready(Some(Ok(Frame::data(event.into()))))
+            let bytes = match this.steps.next() {
+                None => return Poll::Ready(None),
+                Some(Step::Wait(due)) => {
+                    let wait = due.saturating_duration_since(Instant::now());
+                    // What is late does not wait for the timer's thread.
+                    if !wait.is_zero() {
+                        this.timer.reset(wait);
+                        this.waits = true;
+                    }
+                    continue;
+                }
+                Some(Step::Token(bytes)) => {
+                    this.trace.token();
+                    bytes
+                }
+                Some(Step::Part(bytes)) => {
+                    this.trace.byte();
+                    bytes
+                }
+                Some(Step::Last(bytes)) => {
+                    this.ended = true;
+                    this.trace.finish();
+                    bytes
+                }
+                Some(Step::Reset) => {
+                    this.ended = true;
+                    this.trace.finish();
+                    this.wire.reset();
+                    return Poll::Ready(Some(Err(Reset)));
+                }
+            };
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.stage == Stage::Ended
+        self.ended
     }
 }
 
-/// The text of the token with this index: numbered words, so that a lost or doubled token can be seen.
-pub(super) fn token_text(index: u32) -> String {
-    format!("token{index} ")
+/// The connection is to be reset, as was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reset;
+
+impl fmt::Display for Reset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a reset was asked for")
+    }
+}
+
+impl std::error::Error for Reset {}
+
+impl From<Infallible> for Reset {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
 }

@@ -22,7 +22,7 @@ pub struct Document {
     pub records: u64,
     /// Lines that were no valid record.
     pub rejected: u64,
-    /// Valid records that count nowhere, because AIPerf marked them so.
+    /// Valid records that count nowhere: AIPerf marked them so, or somebody watched the mock server.
     pub skipped: u64,
     /// The phases by name; flat records, which name none, are in `all`.
     pub phases: BTreeMap<String, PhaseDocument>,

@@ -167,7 +167,7 @@ impl ResultSet {
         self.rejected = self.rejected.saturating_add(lines);
     }
 
-    /// How many valid records count nowhere, because AIPerf marked them so.
+    /// How many valid records count nowhere: AIPerf marked them so, or somebody watched the mock server.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }

@@ -102,7 +102,7 @@ fn a_response_is_garbage() {
 #[test]
 #[ignore = "needs QEMU and the image: cargo xtask firmware test"]
 fn every_answer_is_an_error() {
-    let config = MockConfig { error_rate: 1.0, ..MockConfig::default() };
+    let config = MockConfig { faults: "status=500:1".parse().unwrap(), ..MockConfig::default() };
     let server = MockServer::start(config, ([127, 0, 0, 1], 0).into(), None).unwrap();
     assert_all_fail(server.addr().port());
 }

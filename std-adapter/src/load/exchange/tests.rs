@@ -164,7 +164,7 @@ async fn a_chat_measures_what_the_server_applied() {
 
 #[tokio::test]
 async fn an_injected_error_is_a_status() {
-    let (_server, client) = mock(MockConfig { error_rate: 1.0, ..MockConfig::default() }, None);
+    let (_server, client) = mock(MockConfig { faults: "status=500:1".parse().unwrap(), ..MockConfig::default() }, None);
     assert_eq!(failure(&client.get("/").await), Some(Failure::Status(500)));
     assert_eq!(failure(&client.chat(1, 1).await), Some(Failure::Status(500)));
     assert_eq!(failure(&client.get("nowhere").await), Some(Failure::Status(404)));

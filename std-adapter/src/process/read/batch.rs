@@ -11,6 +11,7 @@ use super::json::Json;
 use super::profile::Profile;
 use super::request_record::{Outcome, RequestRecord};
 use super::tags::Tag;
+use super::truth::Truth;
 use crate::process::OutcomeCounts;
 use crate::process::aiperf::Request;
 use crate::process::moments::Moments;
@@ -76,7 +77,7 @@ impl Batch {
     /// The format of the first line that is a record.
     pub(super) fn detect(&mut self, chunk: &Chunk) -> Option<Format> {
         lines(&chunk.bytes).find_map(|line| {
-            [Format::Aiperf, Format::Flat].into_iter().find(|format| self.parse(line, *format).is_ok())
+            [Format::Aiperf, Format::Truth, Format::Flat].into_iter().find(|format| self.parse(line, *format).is_ok())
         })
     }
 
@@ -137,6 +138,7 @@ impl Batch {
         match format {
             Format::Aiperf => Profile(&mut self.record).deserialize(json),
             Format::Flat => Flat(&mut self.record).deserialize(json),
+            Format::Truth => Truth(&mut self.record).deserialize(json),
         }
     }
 

@@ -7,6 +7,7 @@ mod tags;
 mod request_record;
 mod flat;
 mod profile;
+mod truth;
 mod json;
 mod chunks;
 mod batch;
@@ -33,6 +34,8 @@ pub enum Format {
     Flat,
     /// AIPerf's `profile_export.jsonl`.
     Aiperf,
+    /// The ground-truth log of the mock server.
+    Truth,
 }
 
 /// How to read.
@@ -274,7 +277,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// What lines are meant to be, of which none is valid.
 fn looks_like(bytes: &[u8]) -> Format {
-    if memchr::memmem::find(bytes, b"\"metadata\"").is_some() { Format::Aiperf } else { Format::Flat }
+    let has = |field: &[u8]| memchr::memmem::find(bytes, field).is_some();
+    if has(b"\"metadata\"") {
+        Format::Aiperf
+    } else if has(b"\"route\"") {
+        Format::Truth
+    } else {
+        Format::Flat
+    }
 }
 
 /// Counts what is read.

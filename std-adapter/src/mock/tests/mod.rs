@@ -1,10 +1,16 @@
 //! The server over a plain socket, so that nothing of the load generator's client is taken on trust.
 
+mod api;
+mod faults;
+mod logged;
+mod transports;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::Instant;
 
+use super::serve::GRACE;
 use super::*;
 
 const LOOPBACK: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
@@ -13,12 +19,24 @@ fn start(config: MockConfig, log: Option<&Path>) -> MockServer {
     MockServer::start(config, LOOPBACK.into(), log.map(Path::to_owned)).unwrap()
 }
 
+fn failing(faults: &str) -> MockConfig {
+    MockConfig { faults: faults.parse().unwrap(), ..MockConfig::default() }
+}
+
 /// Sends one request and reads until the server closes the connection: the head and the body with its chunk framing.
 fn exchange(server: &MockServer, request_line: &str, body: &str) -> (String, String) {
+    exchange_with(server, request_line, "", body)
+}
+
+/// As [`exchange`], with more headers, each with its end of line.
+fn exchange_with(server: &MockServer, request_line: &str, headers: &str, body: &str) -> (String, String) {
     let mut stream = TcpStream::connect(server.addr()).unwrap();
     let length = body.len();
-    write!(stream, "{request_line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}")
-        .unwrap();
+    write!(
+        stream,
+        "{request_line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -48,86 +66,12 @@ fn answers_after_the_drawn_delay_and_logs_it() {
     assert!(exchange(&server, "GET /healthz", "").0.starts_with("HTTP/1.1 200"));
     server.stop();
 
-    let [request] = &served(&log)[..] else { panic!("not one line") };
-    assert_eq!((request.request, &*request.route, request.status), (0, "/", 200));
+    let [watched, request] = &served(&log)[..] else { panic!("not two lines") };
+    assert_eq!((watched.request, &*watched.route, watched.drawn_first_ms), (None, "/healthz", 0.0));
+    assert_eq!((request.request, &*request.route, request.status), (Some(0), "/", 200));
     assert!((request.drawn_first_ms - 15.0).abs() < 1e-6, "{request:?}");
     let applied = request.first_byte_ms.unwrap();
     assert!((15.0..=took_ms).contains(&applied), "{request:?}, seen from outside: {took_ms} ms");
-}
-
-#[test]
-fn streams_one_chunk_a_token() {
-    let server = start(MockConfig::default(), None);
-    let (head, body) = chat(&server, r#"{"model":"m","stream":true,"max_tokens":3,"messages":[]}"#);
-    assert!(head.starts_with("HTTP/1.1 200") && head.contains("text/event-stream"), "{head}");
-    let events: Vec<_> = body.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
-    let [tokens @ .., stop, done] = &events[..] else { panic!("{body}") };
-    assert_eq!(*done, "[DONE]");
-    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
-    assert_eq!(json(stop)["choices"][0]["finish_reason"], "stop");
-    for (index, token) in tokens.iter().enumerate() {
-        let token = json(token);
-        assert_eq!((&token["object"], &token["model"]), (&"chat.completion.chunk".into(), &"m".into()));
-        assert_eq!(token["choices"][0]["delta"]["content"], format!("token{index} "));
-        assert!(token["choices"][0]["finish_reason"].is_null());
-    }
-    assert_eq!(tokens.len(), 3);
-}
-
-#[test]
-fn answers_in_one_piece_after_all_delays() {
-    let dir = tempfile::tempdir().unwrap();
-    let log = dir.path().join("log.jsonl");
-    let delay: LogNormalDelay = "5ms".parse().unwrap();
-    let config = MockConfig { first_token: delay, inter_token: delay, ..MockConfig::default() };
-    let server = start(config, Some(&log));
-    let (_, body) = chat(&server, r#"{"max_completion_tokens":4,"max_tokens":9}"#);
-    server.stop();
-    let answer: serde_json::Value = serde_json::from_str(&body).unwrap();
-    assert_eq!(answer["object"], "chat.completion");
-    assert_eq!(answer["choices"][0]["message"]["content"], "token0 token1 token2 token3 ");
-    assert_eq!(answer["usage"]["completion_tokens"], 4);
-    let request = &served(&log)[0];
-    assert!(request.first_byte_ms.unwrap() >= 20.0 && request.gaps_ms.is_empty(), "{request:?}");
-}
-
-#[test]
-fn refuses_bad_requests_the_way_openai_does() {
-    let server = start(MockConfig::default(), None);
-    let long = format!(r#"{{"model":"{}"}}"#, "x".repeat(2 * 1024 * 1024));
-    for (body, status) in [
-        ("{", "400"),
-        ("[]", "400"),
-        (r#"{"stream":1}"#, "400"),
-        (r#"{"max_tokens":0}"#, "400"),
-        (r#"{"max_tokens":-1}"#, "400"),
-        (r#"{"max_tokens":65536}"#, "400"),
-    ] {
-        let (head, answer) = chat(&server, body);
-        assert_eq!(head.split(' ').nth(1), Some(status), "{body}");
-        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
-        assert_eq!(answer["error"]["type"], "invalid_request_error");
-        assert!(!answer["error"]["message"].as_str().unwrap().is_empty());
-    }
-    assert!(exchange(&server, "GET /v1/models", "").0.starts_with("HTTP/1.1 404"));
-    assert!(exchange(&server, "GET /v1/chat/completions", "").0.starts_with("HTTP/1.1 405"));
-
-    // The server may hang up before all of a body that is too long was sent; it must not answer 200.
-    let mut stream = TcpStream::connect(server.addr()).unwrap();
-    let head = format!("POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", long.len());
-    stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(&long.as_bytes()[..=1024 * 1024]).unwrap();
-    let mut status = [0; 12];
-    stream.read_exact(&mut status).unwrap();
-    assert_eq!(&status, b"HTTP/1.1 413");
-}
-
-#[test]
-fn fails_the_share_asked_for() {
-    let config = MockConfig { error_rate: 0.3, seed: 5, ..MockConfig::default() };
-    let server = start(config, None);
-    let failed = (0..200).filter(|_| exchange(&server, "GET /", "").0.starts_with("HTTP/1.1 500")).count();
-    assert!((40..80).contains(&failed), "{failed} of 200");
 }
 
 #[test]
@@ -136,15 +80,20 @@ fn concurrency_does_not_change_what_is_dealt() {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("log.jsonl");
         let delay: LogNormalDelay = "2ms,0.8".parse().unwrap();
-        let server =
-            start(MockConfig { seed: 11, latency: delay, error_rate: 0.2, ..MockConfig::default() }, Some(&log));
+        let server = start(
+            MockConfig { seed: 11, latency: delay, ..failing("status=500:0.1,stall=1ms:0.1,slow-token=1ms:0.1") },
+            Some(&log),
+        );
         thread::scope(|scope| {
             for _ in 0..workers {
                 scope.spawn(|| (0..32 / workers).for_each(|_| drop(exchange(&server, "GET /", ""))));
             }
         });
         server.stop();
-        served(&log).iter().map(|request| (request.drawn_first_ms, request.status)).collect::<Vec<_>>()
+        served(&log)
+            .iter()
+            .map(|request| (request.drawn_first_ms, request.status, request.fault.clone()))
+            .collect::<Vec<_>>()
     };
     let alone = deal(1);
     assert_eq!(alone.len(), 32);
@@ -213,15 +162,13 @@ fn says_in_one_line_why_it_cannot_start() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log.jsonl");
     std::fs::write(&log, "kept").unwrap();
-    let taken = MockServer::start(MockConfig::default(), server.addr(), Some(log.clone())).unwrap_err();
-    assert!(matches!(taken, MockError::Bind { addr, .. } if addr == server.addr()));
+    let taken = MockServer::start(MockConfig::default(), server.addr().into(), Some(log.clone())).unwrap_err();
+    assert!(matches!(&taken, MockError::Bind { addr, .. } if *addr == server.addr().into()));
     assert_eq!(std::fs::read_to_string(&log).unwrap(), "kept");
 
     let refused = |config| MockServer::start(config, LOOPBACK.into(), None).unwrap_err();
     let errors = [
         taken,
-        refused(MockConfig { error_rate: 1.1, ..MockConfig::default() }),
-        refused(MockConfig { error_rate: f64::NAN, ..MockConfig::default() }),
         refused(MockConfig { output_tokens: 0, ..MockConfig::default() }),
         MockServer::start(MockConfig::default(), LOOPBACK.into(), Some(dir.path().to_owned())).unwrap_err(),
     ];
