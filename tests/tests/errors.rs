@@ -35,7 +35,7 @@ fn a_message_is_whole_and_has_no_source_behind_it() {
         Box::new(HookError::Run { program: "a".into(), cause: cause() }),
         Box::new(HookError::Rotate(write())),
         Box::new(HookError::Thread(cause())),
-        Box::new(LoadError::Threads(cause())),
+        Box::new(LoadError::Client(cause())),
         Box::new(LoadError::Line(cause())),
         Box::new(LoadError::Hook(hook())),
         Box::new(MockError::Bind { addr: ([127, 0, 0, 1], 1).into(), cause: cause() }),

@@ -14,7 +14,7 @@ use std::thread;
 use std::time;
 
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
-use phasemeter::session::{Boot, HostHistogram, PhaseRecord, Session};
+use phasemeter::session::{Boot, HostHistogram, PhaseTelemetry, Session};
 use phasemeter_core::metric::LoadMetric;
 use phasemeter_core::outcome::Failures;
 use phasemeter_core::phase::{PhaseCounts, PhaseStats};
@@ -257,7 +257,7 @@ impl<T: Timer, S: Peer> Rig<T, S> {
         let mut acknowledged = 0;
         self.run_until(self.limit, |rig| {
             if let Some(boot) = rig.session.current_boot() {
-                let (id, is_whole) = (boot.id(), boot.phase(acknowledged).is_some_and(PhaseRecord::is_whole));
+                let (id, is_whole) = (boot.id(), boot.phase(acknowledged).is_some_and(PhaseTelemetry::is_whole));
                 if is_whole {
                     rig.say(Command::Acknowledge { boot: id, phase: Some(acknowledged) });
                     acknowledged += 1;
@@ -276,7 +276,7 @@ impl<T: Timer, S: Peer> Rig<T, S> {
     }
 
     /// A phase of the last run.
-    pub fn phase(&self, index: u16) -> &PhaseRecord {
+    pub fn phase(&self, index: u16) -> &PhaseTelemetry {
         self.boot().phase(index).expect("the phase was reported")
     }
 

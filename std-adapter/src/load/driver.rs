@@ -209,7 +209,7 @@ impl Driver<'_> {
                 Event::Stop => self.device.cancel(self.clock.now()),
             }
         }
-        self.opened.append(&mut self.pool.take_times());
+        self.pool.take_times(&mut self.opened);
         if !self.opened.is_empty() && self.device.meter().phase().state() == PhaseState::Started {
             for times in std::mem::take(&mut self.opened) {
                 self.record(Own::ConnectTime, nanos(times.total));
@@ -218,8 +218,10 @@ impl Driver<'_> {
                 }
             }
         }
-        let now = self.clock.now();
-        self.unexplained.retain(|(failure, detail)| !self.device.explain(now, *failure, detail));
+        if !self.unexplained.is_empty() {
+            let now = self.clock.now();
+            self.unexplained.retain(|(failure, detail)| !self.device.explain(now, *failure, detail));
+        }
         happened
     }
 

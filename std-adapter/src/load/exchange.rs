@@ -110,23 +110,24 @@ pub(super) async fn exchange(pool: Rc<Pool>, request: Rc<Request>, clock: LoadCl
     let mut exchange = Exchange { sent: clock.now(), tokens: Tokens::default(), end: Instant::BOOT, outcome: Ok(()) };
     let carrier = converse(&pool, &request, clock, &mut exchange).await;
     exchange.end = clock.now();
-    match carrier {
-        Ok(mut carrier) => {
-            // Usually nothing is left to read, and nothing waits here.
-            if let Ok(Ok(())) = tokio::time::timeout(TRAILER_PATIENCE, discard(&mut carrier)).await {
-                pool.put_back(carrier);
-            }
-        }
+    let carrier = match carrier {
+        Ok(carrier) => Some(carrier),
         Err((failed, carrier)) => {
             exchange.outcome = Err(failed);
-            if let Some(mut carrier) = carrier
-                && let Ok(Ok(())) = tokio::time::timeout(TRAILER_PATIENCE, discard(&mut carrier)).await
-            {
-                pool.put_back(carrier);
-            }
+            carrier
         }
+    };
+    if let Some(carrier) = carrier {
+        keep(&pool, carrier).await;
     }
     exchange
+}
+
+/// Gives the carrier back for the next request, if what is left of the answer comes soon. Usually nothing is left.
+async fn keep(pool: &Pool, mut carrier: Carrier) {
+    if carrier.is_whole() || matches!(tokio::time::timeout(TRAILER_PATIENCE, discard(&mut carrier)).await, Ok(Ok(()))) {
+        pool.put_back(carrier);
+    }
 }
 
 /// Returns what carried the request, if it may carry another one once the rest of the answer was read.

@@ -5,10 +5,11 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use httparse::Status;
+use httparse::{ParserConfig, Status};
 use tokio::io::{AsyncWriteExt, ReadBuf};
 
 use super::answer::{Fault, Head, is_event_stream};
@@ -73,6 +74,11 @@ impl Http1 {
         self.keeps_alive && self.body == Framing::Whole && self.start == self.end
     }
 
+    /// Whether the answer was read to its end.
+    pub(super) fn is_whole(&self) -> bool {
+        self.body == Framing::Whole
+    }
+
     /// Sends a request, which is its whole bytes, and reads the head of the answer.
     pub(super) async fn send(&mut self, request: &[u8], is_head: bool) -> Result<Head, Fault> {
         self.is_unanswered = true;
@@ -101,9 +107,14 @@ impl Http1 {
     }
 
     fn parse(&mut self, is_head: bool) -> Result<Option<(Head, usize)>, Fault> {
-        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let mut response = httparse::Response::new(&mut headers);
-        let parsed = response.parse(&self.buffer[self.start..self.end]);
+        // Filling them first would take longer than the parsing.
+        let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let mut response = httparse::Response::new(&mut []);
+        let parsed = ParserConfig::default().parse_response_with_uninit_headers(
+            &mut response,
+            &self.buffer[self.start..self.end],
+            &mut headers,
+        );
         let length = match parsed.map_err(|error| Fault::Malformed(format!("no HTTP/1.1: {error}")))? {
             Status::Complete(length) => length,
             Status::Partial => return Ok(None),

@@ -97,6 +97,11 @@ impl Http2 {
         Ok(head)
     }
 
+    /// Whether the answer was read to its end.
+    pub(super) fn is_whole(&self) -> bool {
+        self.answer.is_none()
+    }
+
     /// The next piece of the body; `None` at its end.
     pub(super) async fn piece(&mut self) -> Result<Option<&[u8]>, Fault> {
         let Some(answer) = &mut self.answer else { return Ok(None) };

@@ -47,6 +47,14 @@ impl Carrier {
             Kind::Http2(stream) => stream.piece().await,
         }
     }
+
+    /// Whether the answer was read to its end, as far as is known without reading.
+    pub(super) fn is_whole(&self) -> bool {
+        match &self.kind {
+            Kind::Http1(connection) => connection.is_whole(),
+            Kind::Http2(stream) => stream.is_whole(),
+        }
+    }
 }
 
 /// The connections that no request is using, the last used on top: the fewest that suffice stay warm. HTTP/2 connections
@@ -238,9 +246,9 @@ impl Pool {
         self.idle.borrow().len()
     }
 
-    /// How long it took to open each connection since this was asked last.
-    pub(super) fn take_times(&self) -> Vec<ConnectTimes> {
-        self.times.take()
+    /// Appends how long it took to open each connection since this was asked last.
+    pub(super) fn take_times(&self, times: &mut Vec<ConnectTimes>) {
+        times.append(&mut self.times.borrow_mut());
     }
 }
 

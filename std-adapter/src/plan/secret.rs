@@ -57,6 +57,7 @@ pub(crate) fn hide_in_fields(fields: &Map<String, Value>) -> Map<String, Value> 
 }
 
 /// A URL without user, password and the values of query parameters that may be secrets.
+#[cfg(any(feature = "load", test))]
 pub(crate) fn hide_in_url(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return hide_in_query(url) };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
