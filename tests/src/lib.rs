@@ -9,6 +9,7 @@ mod device;
 mod monitored;
 mod obedient;
 mod qemu;
+mod nginx;
 mod summary;
 mod truth;
 
@@ -16,6 +17,7 @@ pub use command::{Exited, LIMIT, Running, phasemeter, run, wait_for};
 pub use device::{Device, frames};
 pub use direct::{Direct, direct_merge};
 pub use monitored::MonitorDevice;
+pub use nginx::Nginx;
 pub use obedient::{Faults, PHASES, obedient_device};
 pub use qemu::{Monitor, assert_no_frame_dropped, image, qemu};
 pub use summary::{assert_follows_schema, parse, process_document, without_names};

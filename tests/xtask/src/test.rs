@@ -32,6 +32,7 @@ pub(crate) fn run() -> Result<()> {
     steps.run("features", features::check)?;
     // The end-to-end tests run the command that lies beside them in the target directory.
     steps.run("phasemeter command", || run_cargo(&["build", "-p", "phasemeter"]))?;
+    steps.run("servers for the tests", toolchain::ensure_nginx)?;
     steps.run("tests", || run_cargo(&["test", "--workspace"]))?;
     steps.run("documentation", || {
         document(&["--workspace"])?;

@@ -6,12 +6,13 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{cargo, output, program, run};
+use crate::command::{cargo, output, program, root, run};
 
 const CHOICE: &str = "PHASEMETER_TOOLCHAIN";
 
@@ -143,6 +144,35 @@ pub(crate) fn ensure_program(name: &str, package: &str) -> Result<()> {
     install_debian(&[package]).with_context(|| format!("`{name}` is missing and has to be installed"))?;
     if !is_there() {
         bail!("{package} was installed, yet `{name} --version` does not work");
+    }
+    Ok(())
+}
+
+/// Makes sure that there is an nginx, for tests against a server that is not ours. Installed, it would start a server of the
+/// machine: it is fetched from Debian into `target/tools` instead.
+///
+/// # Errors
+/// When it is not there and cannot be fetched.
+pub(crate) fn ensure_nginx() -> Result<()> {
+    let own = root().join("target/tools/nginx");
+    let places = ["nginx".into(), PathBuf::from("/usr/sbin/nginx"), own.join("usr/sbin/nginx")];
+    let is_there = || places.iter().any(|place| output(program(place).arg("-v")).is_ok());
+    if is_there() {
+        return Ok(());
+    }
+    fs::create_dir_all(&own).with_context(|| format!("{} could not be made", own.display()))?;
+    let fetch = || -> Result<()> {
+        if output(apt_get(&["download", "nginx"]).current_dir(&own)).is_err() {
+            run(&mut apt_get(&["update"]))?;
+            run(apt_get(&["download", "nginx"]).current_dir(&own))?;
+        }
+        let package = fs::read_dir(&own)?.filter_map(Result::ok).map(|entry| entry.path());
+        let package = package.filter(|path| path.extension().is_some_and(|end| end == "deb")).last();
+        run(program("dpkg").arg("-x").arg(package.context("apt-get has left no package")?).arg(&own))
+    };
+    fetch().context("`nginx` is missing, and could not be fetched from Debian: install it")?;
+    if !is_there() {
+        bail!("nginx was fetched, yet it does not run: install it");
     }
     Ok(())
 }
