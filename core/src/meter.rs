@@ -60,10 +60,7 @@ impl<const M: usize, const N: usize> Meter<M, N> {
     /// Begins another phase: the histograms are empty again.
     pub(crate) fn begin(&mut self, phase: Phase) {
         self.phase = phase;
-        for metric in &mut self.metrics {
-            metric.histogram.reset();
-            metric.changed = 0;
-        }
+        self.metrics = const { [Tracked::EMPTY; M] };
     }
 
     /// The lifecycle and the counts.

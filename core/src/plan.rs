@@ -281,7 +281,7 @@ fn content_hash(seed: u64, phases: &[PhasePlan]) -> u64 {
 fn add(hash: &mut Fnv1a, part: &dyn Message) {
     let mut buffer = [0; MAX_ENCODED_PHASE];
     // Every part fits.
-    let length = wire::write(&[part], &mut buffer).unwrap_or(0);
+    let length = wire::write(part, &mut buffer).unwrap_or(0);
     hash.add(buffer.get(..length).unwrap_or_default());
 }
 

@@ -371,6 +371,33 @@ fn the_plan_of_a_phase_comes_behind_its_first_report_and_behind_each_hello() {
 }
 
 #[test]
+fn a_device_reports_while_it_counts_what_was_not_sent() {
+    let mut storage = Memory::new();
+    let mut bench = Bench::new(&mut storage);
+    bench.device.run(plan(&[phase(Arrival::poisson(50_000), Stop::after(Duration::from_secs(1)))]));
+    // Two looks at the phase: at its beginning, and long after its end.
+    let _ = bench.device.poll(at(0), true);
+    let _ = bench.device.poll(at(0), true);
+    let mut now = at(1_000);
+    while !bench.device.is_idle() {
+        // A slow processor: a poll takes 20 ms.
+        let _ = bench.device.poll(now, false);
+        drain(&mut bench.device, usize::MAX, &mut bench.line);
+        now = now.saturating_add(Duration::from_millis(20));
+    }
+    let mut reports = Vec::new();
+    frames(&bench.line, |envelope, _| {
+        if let Frame::Phase(report) = envelope.frame {
+            reports.push((report.stats.counts.unsent, report.stats.counts.unsent_at_least));
+        }
+    });
+    let counting: Vec<_> = reports.iter().filter(|(_, at_least)| *at_least).collect();
+    assert!(counting.len() >= 3 && counting.is_sorted(), "{reports:?}");
+    let (unsent, at_least) = *reports.last().unwrap();
+    assert!((49_000..51_000).contains(&unsent) && !at_least, "{reports:?}");
+}
+
+#[test]
 fn the_first_of_a_kind_of_failure_is_explained_as_far_as_there_is_room() {
     let mut storage = Memory::new();
     let mut bench = Bench::new(&mut storage);

@@ -88,7 +88,7 @@ impl<C: Counter> HistogramView<C> {
     /// # Errors
     /// [`EncodeError::BufferTooSmall`]; `out` is then partly overwritten.
     pub fn encode(&self, out: &mut [u8]) -> Result<usize, EncodeError> {
-        let head = wire::write(&[&(self.totals(), self.lo, self.len)], out).map_err(|_| EncodeError::BufferTooSmall)?;
+        let head = wire::write(&(self.totals(), self.lo, self.len), out).map_err(|_| EncodeError::BufferTooSmall)?;
         let mut writer = CountWriter::new(out.get_mut(head..).unwrap_or_default());
         for count in self.counts() {
             writer.push(count).map_err(|_| EncodeError::BufferTooSmall)?;

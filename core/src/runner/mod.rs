@@ -5,7 +5,9 @@
 //!
 //! A phase ends at its stop; what is then in flight may finish within the grace period, or is counted as cancelled.
 //! An open-loop schedule does not wait: a request that could not be sent when due is sent as soon as the driver is
-//! ready, and its schedule lag says how late that was. What is still overdue when sending ends is counted as unsent.
+//! ready, and its schedule lag says how late that was. What is still overdue when sending ends is counted as unsent. Random
+//! arrivals are counted one by one, a part at each poll, and the phase completes once their number is exact: at a rate far
+//! beyond what could be sent that takes a while, which a cancelled run cuts short at [`MOST_UNSENT`].
 
 mod schedule;
 
@@ -19,8 +21,10 @@ use crate::plan::{PhasePlan, RunPlan, Stop};
 use crate::request::Ticket;
 use crate::time::{Duration, Instant};
 
-pub use schedule::MOST_UNSENT;
 use schedule::Schedule;
+
+/// Of a cancelled run so many unsent requests with random arrivals are counted, give or take 1,024; there may be more.
+pub const MOST_UNSENT: u64 = 1 << 16;
 
 /// How often [`PhaseEvent::Progress`] is reported to the hook.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
@@ -66,6 +70,8 @@ pub(crate) struct Runner<const M: usize, const N: usize, const P: usize> {
     limit: u64,
     /// When sending stops at the latest; once it has, when the grace period is over.
     deadline: Instant,
+    /// When sending stopped: what was due before is overdue.
+    stopped: Instant,
     next_progress: Instant,
     cancelled: bool,
     /// A plan is being run.
@@ -84,6 +90,7 @@ impl<const M: usize, const N: usize, const P: usize> Runner<M, N, P> {
             schedule: Schedule::IDLE,
             limit: 0,
             deadline: Instant::BOOT,
+            stopped: Instant::BOOT,
             next_progress: Instant::BOOT,
             cancelled: false,
             active: false,
@@ -158,8 +165,8 @@ impl<const M: usize, const N: usize, const P: usize> Runner<M, N, P> {
     /// Tells what to do next. `ready` says whether the driver can take a request now: has a free connection. A phase does
     /// not start before it is.
     ///
-    /// The cost is a few comparisons, whatever the plan; once a phase with random arrivals, when sending ends, it grows
-    /// with the number of requests that are overdue, up to [`MOST_UNSENT`].
+    /// The cost is a few comparisons, whatever the plan. When sending of a phase with random arrivals has ended, it grows
+    /// with the number of requests that are overdue: up to 1,024 of them are counted in a poll.
     #[inline(never)]
     pub(crate) fn poll(&mut self, now: Instant, ready: bool, hook: &mut impl PhaseHook) -> Step {
         if !self.active {
@@ -178,8 +185,20 @@ impl<const M: usize, const N: usize, const P: usize> Runner<M, N, P> {
                     Ok(ticket) => return Step::Send(ticket),
                     Err(until) => break until,
                 },
-                PhaseState::Started => self.stop_sending(now, now.min(self.deadline), hook),
-                PhaseState::SendingComplete if counts.in_flight() > 0 && now < self.deadline => break self.deadline,
+                PhaseState::Started => {
+                    self.stop_sending(now, now.min(self.deadline), hook);
+                    if self.has_uncounted() {
+                        break now;
+                    }
+                }
+                PhaseState::SendingComplete if counts.in_flight() > 0 && now >= self.deadline => {
+                    self.time_out(now, hook)
+                }
+                PhaseState::SendingComplete if self.has_uncounted() => {
+                    self.count_unsent();
+                    break now;
+                }
+                PhaseState::SendingComplete if counts.in_flight() > 0 => break self.deadline,
                 PhaseState::SendingComplete => self.complete(now, hook),
                 PhaseState::Complete => return Step::PhaseEnded,
             }
@@ -202,7 +221,8 @@ impl<const M: usize, const N: usize, const P: usize> Runner<M, N, P> {
         self.meter.finish(ticket, end, outcome)
     }
 
-    /// Ends the run: what is in flight is cancelled, the current phase completes, no other starts.
+    /// Ends the run: what is in flight is cancelled, the current phase completes with the next poll, or once its unsent
+    /// requests are counted, and no other starts.
     ///
     /// A run that is finished stays as it ended.
     #[inline(never)]
@@ -217,7 +237,6 @@ impl<const M: usize, const N: usize, const P: usize> Runner<M, N, P> {
                 self.stop_sending(now, now, hook);
             }
             self.meter.phase_mut().cancel_in_flight();
-            self.complete(now, hook);
         }
     }
 
@@ -252,25 +271,40 @@ impl<const M: usize, const N: usize, const P: usize> Runner<M, N, P> {
         }
     }
 
-    /// Sends no more requests. What was due before `end` and has not been sent is counted.
+    /// Sends no more requests. What was due before `end` and has not been sent begins to be counted.
     #[inline(never)]
     fn stop_sending(&mut self, now: Instant, end: Instant, hook: &mut impl PhaseHook) {
-        let left = self.limit.saturating_sub(self.meter.stats().counts.sent);
-        let (overdue, at_least) = self.schedule.overdue(end, left);
-        self.advance(|phase| phase.leave_unsent(overdue, at_least));
+        self.stopped = end;
+        self.count_unsent();
         self.advance(|phase| phase.sending_complete(now));
         let grace = self.phase_plan().map_or(Duration::ZERO, |plan| plan.grace);
         self.deadline = now.saturating_add(grace);
         hook.on_event(PhaseEvent::SendingComplete, self.meter.stats(), now);
     }
 
-    /// Completes a phase; requests that are still in flight have run out of grace.
+    /// Whether unsent requests are yet to be counted. Those of a cancelled run only up to a limit: it is to end soon.
+    fn has_uncounted(&self) -> bool {
+        let counts = self.meter.phase().counts();
+        counts.unsent_at_least && !(self.cancelled && counts.unsent >= MOST_UNSENT)
+    }
+
+    /// Counts requests that were due when sending stopped, as many as at a time.
+    #[inline(never)]
+    fn count_unsent(&mut self) {
+        let counts = self.meter.phase().counts();
+        let left = self.limit.saturating_sub(counts.sent).saturating_sub(counts.unsent);
+        let (overdue, at_least) = self.schedule.overdue(self.stopped, left);
+        self.advance(|phase| phase.leave_unsent(overdue, at_least));
+    }
+
+    /// Gives up requests that are in flight when the grace period is over.
+    fn time_out(&mut self, now: Instant, hook: &mut impl PhaseHook) {
+        self.advance(Phase::time_out);
+        hook.on_event(PhaseEvent::Timeout, self.meter.stats(), now);
+        self.meter.phase_mut().cancel_in_flight();
+    }
+
     fn complete(&mut self, now: Instant, hook: &mut impl PhaseHook) {
-        if self.meter.phase().counts().in_flight() > 0 {
-            self.advance(Phase::time_out);
-            hook.on_event(PhaseEvent::Timeout, self.meter.stats(), now);
-            self.meter.phase_mut().cancel_in_flight();
-        }
         self.advance(|phase| phase.complete(now));
         hook.on_event(PhaseEvent::Complete, self.meter.stats(), now);
     }

@@ -6,8 +6,8 @@ use crate::time::{Duration, Instant};
 /// Nanoseconds in 1,000 seconds: `Rate` counts requests in as long.
 const NANOS_PER_KILOSECOND: u64 = 1_000_000_000_000;
 
-/// Of unsent requests with random arrivals so many are counted, one by one; there may be more.
-pub const MOST_UNSENT: u64 = 1 << 10;
+/// Random arrivals are counted one by one, so many at a time at most.
+pub(super) const COUNTED_AT_A_TIME: u64 = 1 << 10;
 
 /// The arrivals of one phase.
 #[derive(Clone, Debug)]
@@ -73,10 +73,10 @@ impl Schedule {
         self.next = self.next.saturating_add(gap);
     }
 
-    /// How many requests are due before `end` and were not sent, up to `limit`; and whether there may be more. The schedule
-    /// is used up by it.
+    /// How many requests are due before `end` and were not sent, up to `limit`; and whether there may be more: then the next
+    /// call goes on.
     ///
-    /// At a constant rate it is arithmetic. Random arrivals are drawn one by one, up to [`MOST_UNSENT`].
+    /// At a constant rate it is arithmetic. Random arrivals are drawn one by one, up to [`COUNTED_AT_A_TIME`].
     pub(super) fn overdue(&mut self, end: Instant, limit: u64) -> (u64, bool) {
         if self.next >= end {
             return (0, false);
@@ -86,7 +86,7 @@ impl Schedule {
             Arrival::Constant { rate } => (self.constant_overdue(end, rate).min(limit), false),
             Arrival::Poisson { .. } => {
                 let mut overdue = 0;
-                while self.next < end && overdue < limit.min(MOST_UNSENT) {
+                while self.next < end && overdue < limit.min(COUNTED_AT_A_TIME) {
                     self.advance();
                     overdue += 1;
                 }
@@ -223,12 +223,19 @@ mod tests {
     }
 
     #[test]
-    fn random_arrivals_are_counted_so_far() {
+    fn random_arrivals_are_counted_a_part_at_a_time() {
+        const PART: u64 = COUNTED_AT_A_TIME;
         let mut schedule = Schedule::new(Arrival::Poisson { rate: Rate::per_second(1_000) }, 1, 0);
-        assert_eq!(schedule.clone().overdue(Instant::MAX, u64::MAX), (MOST_UNSENT, true));
-        assert_eq!(schedule.clone().overdue(Instant::MAX, MOST_UNSENT), (MOST_UNSENT, false));
-        let (few, at_least) = schedule.overdue(Instant::from_nanos(100_000_000), u64::MAX);
-        assert!((50..200).contains(&few) && !at_least);
+        assert_eq!(schedule.clone().overdue(Instant::MAX, u64::MAX), (PART, true));
+        assert_eq!(schedule.clone().overdue(Instant::MAX, PART), (PART, false));
+        let end = Instant::from_nanos(5_000_000_000);
+        let mut one_by_one = schedule.clone();
+        let expected =
+            core::iter::repeat_with(|| (one_by_one.next, one_by_one.advance()).0).take_while(|due| *due < end);
+        let parts = core::iter::repeat_with(|| schedule.overdue(end, u64::MAX)).take(6).collect::<std::vec::Vec<_>>();
+        assert_eq!(parts.iter().map(|(part, _)| *part).sum::<u64>(), expected.count() as u64);
+        assert_eq!(parts[..4], [(PART, true); 4]);
+        assert!(parts[4].0 < PART && !parts[4].1 && parts[5] == (0, false), "{parts:?}");
     }
 
     /// Mean, variance and tail of the gaps against the exponential distribution's, within five standard errors.

@@ -136,17 +136,74 @@ fn what_is_overdue_when_sending_ends_is_counted_as_unsent() {
 
 /// The rate is the highest there is, and the plan's duration a year: counting one by one would take days.
 #[test]
-fn what_a_hostile_plan_leaves_unsent_is_counted_at_once() {
+fn what_a_hostile_plan_leaves_unsent_when_it_is_cancelled_is_counted_soon() {
     let stop = Stop::after(Duration::from_secs(31_536_000));
-    for (arrival, unsent, at_least) in
-        [(Arrival::constant(4_294_967), 4_294_967 * 1_000, false), (Arrival::poisson(4_294_967), MOST_UNSENT, true)]
+    let random = Arrival::poisson(4_294_967);
+    for (arrival, all, at_least) in
+        [(Arrival::constant(4_294_967), 4_294_967 * 1_000, false), (random, MOST_UNSENT + 1, true)]
     {
         let mut run = Run::of(&[phase(arrival, stop)]);
-        let _ = run.runner.poll(Instant::BOOT, true, &mut ());
-        run.runner.cancel(millis(1_000_000), &mut ());
+        // Constant arrivals begin with the phase, random ones a little later.
+        let started = [0, 1].map(|now| run.poll(millis(now)));
+        assert!(matches!(started[1], Step::Send(_)));
+        run.runner.cancel(millis(1_000_000), &mut run.events);
+        let polls = (1..).find(|_| run.poll(millis(1_000_000)) == Step::PhaseEnded).unwrap();
+        assert!(polls <= 64, "{polls}");
         let counts = run.counts();
-        assert_eq!((counts.sent + counts.unsent, counts.unsent_at_least), (unsent, at_least));
+        assert_eq!((counts.sent + counts.unsent, counts.unsent_at_least), (all, at_least));
+        assert_eq!(run.events.0.last(), Some(&(PhaseEvent::Complete, 1_000_000)));
     }
+}
+
+/// How many requests a plan of random arrivals asks for.
+fn asked_for(arrival: Arrival, stop: Stop) -> u64 {
+    let mut run = Run::of(&[phase(arrival, stop)]);
+    run.drive(Duration::ZERO, usize::MAX);
+    assert_eq!(run.counts().unsent, 0);
+    run.counts().sent
+}
+
+/// A second of 5,000 random arrivals, of which the first was sent just before its end and no other.
+fn behind() -> (Run, Ticket) {
+    let mut run = Run::of(&[phase(Arrival::poisson(5_000), Stop::after(SECOND))]);
+    assert!(matches!(run.poll(Instant::BOOT), Step::WaitUntil(_)));
+    let Step::Send(ticket) = run.poll(millis(999)) else { panic!("it is due") };
+    (run, ticket)
+}
+
+#[test]
+fn random_arrivals_that_were_not_sent_are_all_counted_before_the_phase_completes() {
+    let (mut run, ticket) = behind();
+    // The response comes when they are about to be counted.
+    run.runner.finish(ticket, millis(1_000), Outcome::Success).unwrap();
+    let mut counted = std::vec![(0, true)];
+    loop {
+        let step = run.poll(millis(1_000));
+        if step == Step::PhaseEnded {
+            break;
+        }
+        assert_eq!(step, Step::WaitUntil(millis(1_000)), "it asks for the next poll");
+        counted.push((run.counts().unsent, run.counts().unsent_at_least));
+    }
+    let expected = asked_for(Arrival::poisson(5_000), Stop::after(SECOND)) - 1;
+    let is_part = |pair: &[(u64, bool)]| pair[0].1 && pair[1].0 - pair[0].0 <= 1_024;
+    assert!(counted.len() == 6 && counted.windows(2).all(is_part), "{counted:?}");
+    assert_eq!((counted[5], run.counts().unsent), ((expected, false), expected));
+    assert_eq!(run.counts().completed, 1);
+}
+
+#[test]
+fn the_grace_period_ends_while_requests_are_counted() {
+    let (mut run, ticket) = behind();
+    for now in [1_000, 1_999, 2_000] {
+        assert_eq!(run.poll(millis(now)), Step::WaitUntil(millis(now)));
+        assert_eq!((run.runner.meter().stats().timed_out, run.counts().unsent_at_least), (now == 2_000, true));
+    }
+    assert_eq!(run.runner.finish(ticket, millis(2_000), Outcome::Success), Err(PhaseError::NotInFlight));
+    while run.poll(millis(2_001)) != Step::PhaseEnded {}
+    assert!(!run.counts().unsent_at_least);
+    let events = [(PhaseEvent::SendingComplete, 1_000), (PhaseEvent::Timeout, 2_000), (PhaseEvent::Complete, 2_001)];
+    assert_eq!(run.events.0[1..], events);
 }
 
 #[test]
@@ -303,6 +360,19 @@ fn devices_with_one_plan_do_not_coincide_and_each_is_reproducible() {
 }
 
 proptest! {
+    /// Of however many arrivals, each was sent or is counted.
+    #[test]
+    fn what_was_asked_for_was_sent_or_is_counted(
+        rate in 1_u32..8_000, millis in 1_u64..2_000, limit in prop_oneof![Just(None), (0_u64..9_000).prop_map(Some)],
+        connections in 1_usize..4, service in 0_u64..50_000_000,
+    ) {
+        let (arrival, stop) = (Arrival::poisson(rate), Stop { requests: limit, duration: Some(Duration::from_millis(millis)) });
+        let mut run = Run::of(&[phase(arrival, stop)]);
+        run.drive(Duration::from_nanos(service), connections);
+        prop_assert_eq!(run.counts().sent + run.counts().unsent, asked_for(arrival, stop));
+        prop_assert!(!run.counts().unsent_at_least);
+    }
+
     /// Whatever the driver does, in whatever order, the run ends and its counts add up.
     #[test]
     fn every_run_ends_and_adds_up(

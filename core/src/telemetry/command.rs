@@ -88,7 +88,7 @@ struct Header {
 /// # Errors
 /// [`EncodeError`] if the command does not fit.
 pub fn encode_command(envelope: &CommandEnvelope<'_>, buffer: &mut [u8]) -> Result<usize, EncodeError> {
-    seal(&[envelope], buffer)
+    seal(envelope, buffer)
 }
 
 /// Why a segment is not a command that a device of this version can obey.

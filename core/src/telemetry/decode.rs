@@ -2,9 +2,12 @@
 
 use core::fmt;
 
+use serde::Deserialize;
+
 use super::checksum::crc32;
 use super::deframe::{Deframer, Segment};
-use super::frame::{Envelope, Frame, Header, VERSION};
+use super::frame::{Envelope, Frame, VERSION};
+use crate::time::Instant;
 
 /// Why a segment is not a frame of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +60,17 @@ impl fmt::Display for DecodeError {
 }
 
 impl core::error::Error for DecodeError {}
+
+/// The part of an envelope that is the same in every version.
+#[derive(Deserialize)]
+struct Header {
+    version: u8,
+    boot: u32,
+    sequence: u32,
+    #[expect(dead_code, reason = "has to be read to get past it")]
+    uptime: Instant,
+    kind: u32,
+}
 
 /// Reads the frame that a segment holds, in place: the segment's bytes are overwritten.
 ///

@@ -2,9 +2,12 @@
 
 use core::fmt;
 
+use serde::Serialize;
+
 use super::checksum::crc32;
-use super::frame::{Envelope, Header, MAX_ENCODED};
-use crate::wire::{self, Message};
+use super::frame::{Envelope, FailureDetail, FailureReport, Frame, MAX_ENCODED, Outgoing, PhasePlanned, PhaseReport};
+use crate::time::Instant;
+use crate::wire::{self, Message, Overlong, Writer};
 
 /// The frame does not fit in [`MAX_ENCODED`] bytes, or not in the buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,15 +32,46 @@ impl core::error::Error for EncodeError {}
 /// [`EncodeError`] if the frame does not fit.
 pub fn encode(envelope: &Envelope<'_>, buffer: &mut [u8]) -> Result<usize, EncodeError> {
     let Envelope { version, boot, sequence, uptime, ref frame } = *envelope;
-    let (kind, body) = frame.parts();
-    seal(&[&Header { version, boot, sequence, uptime, kind: kind as u32 }, body], buffer)
+    let head = (version, boot, sequence, uptime);
+    let outgoing = match frame {
+        Frame::Hello(hello) => Outgoing::Hello(hello),
+        Frame::Metrics(table) => Outgoing::Metrics(table),
+        Frame::Phase(PhaseReport { stats, samples, skipped }) => {
+            Outgoing::Phase { stats, samples: *samples, skipped: *skipped }
+        }
+        Frame::Failures(FailureReport { phase, failures }) => Outgoing::Failures { phase: *phase, failures },
+        Frame::Buckets(buckets) => Outgoing::Buckets(buckets),
+        Frame::Totals(totals) => Outgoing::Totals(totals),
+        Frame::Finished(finished) => Outgoing::Finished(finished),
+        Frame::Answer(answer) => Outgoing::Answer(answer),
+        Frame::PhasePlanned(PhasePlanned { index, phase }) => Outgoing::PhasePlanned { index: *index, phase },
+        Frame::FailureDetail(detail) => {
+            return seal(&Enveloped { head, kind: FailureDetail::KIND, fields: detail }, buffer);
+        }
+    };
+    seal(&Enveloped { head, kind: outgoing.kind(), fields: &outgoing }, buffer)
 }
 
-/// Writes any message, part by part, as [`encode`] does a frame.
-pub(super) fn seal(parts: &[&dyn Message], buffer: &mut [u8]) -> Result<usize, EncodeError> {
+/// A frame in its [`Envelope`].
+pub(super) struct Enveloped<'f> {
+    /// Version, boot, sequence and uptime.
+    pub(super) head: (u8, u32, u32, Instant),
+    pub(super) kind: u32,
+    pub(super) fields: &'f dyn Message,
+}
+
+impl Message for Enveloped<'_> {
+    fn write(&self, writer: &mut Writer<'_>) -> Result<(), Overlong> {
+        (self.head, self.kind).serialize(&mut *writer)?;
+        self.fields.write(writer)
+    }
+}
+
+/// Writes any message as [`encode`] does a frame.
+pub(super) fn seal(message: &dyn Message, buffer: &mut [u8]) -> Result<usize, EncodeError> {
     let limit = buffer.len().min(MAX_ENCODED);
     let Some([start, code, body @ .., _]) = buffer.get_mut(..limit) else { return Err(EncodeError) };
-    let length = wire::write(parts, body).map_err(|_| EncodeError)?;
+    let length = wire::write(message, body).map_err(|_| EncodeError)?;
     *start = 0;
     let end = close(code, body, length).ok_or(EncodeError)? + 2;
     *buffer.get_mut(end).ok_or(EncodeError)? = 0;

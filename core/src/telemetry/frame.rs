@@ -13,7 +13,7 @@ use crate::outcome::{Failure, Failures};
 use crate::phase::PhaseStats;
 use crate::plan::PhasePlan;
 use crate::time::Instant;
-use crate::wire::{self, Message};
+use crate::wire;
 
 /// The protocol version that this crate speaks.
 pub const VERSION: u8 = 1;
@@ -53,16 +53,6 @@ pub struct Envelope<'a> {
     pub frame: Frame<'a>,
 }
 
-/// The part of an envelope that is the same in every version.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Header {
-    pub(super) version: u8,
-    pub(super) boot: u32,
-    pub(super) sequence: u32,
-    pub(super) uptime: Instant,
-    pub(super) kind: u32,
-}
-
 /// What a device says. Variants are only ever appended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -94,38 +84,41 @@ pub enum Frame<'a> {
     FailureDetail(FailureDetail<'a>),
 }
 
-/// The numbers of the frames on the wire, in the order of [`Frame`].
-#[derive(Clone, Copy)]
-pub(super) enum Kind {
-    Hello,
-    Metrics,
-    Phase,
-    Failures,
-    Buckets,
-    Totals,
-    Finished,
-    Answer,
-    PhasePlanned,
-    FailureDetail,
-}
-
 impl Frame<'_> {
     /// How many kinds of frame this version knows; a kind is below it.
     pub const KINDS: u32 = 10;
+}
 
-    /// What follows the rest of the envelope: its kind and its fields.
-    pub(super) fn parts(&self) -> (Kind, &dyn Message) {
+/// A frame as it is sent, kind by kind as [`Frame`] has them: what it tells of stays where it is.
+///
+/// Without [`FailureDetail`], which only some firmwares send: the others need not have the code for it.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Outgoing<'f> {
+    Hello(&'f Hello<'f>),
+    Metrics(&'f MetricTable<'f>),
+    Phase { stats: &'f PhaseStats, samples: u64, skipped: u32 },
+    Failures { phase: u16, failures: &'f Failures },
+    Buckets(&'f Buckets<'f>),
+    Totals(&'f MetricTotals),
+    Finished(&'f Finished),
+    Answer(&'f Answer),
+    PhasePlanned { index: u16, phase: &'f PhasePlan },
+}
+
+impl Outgoing<'_> {
+    /// The number on the wire, which is the variant's place in [`Frame`].
+    pub(super) const fn kind(&self) -> u32 {
         match self {
-            Self::Hello(body) => (Kind::Hello, body),
-            Self::Metrics(body) => (Kind::Metrics, body),
-            Self::Phase(body) => (Kind::Phase, body),
-            Self::Failures(body) => (Kind::Failures, body),
-            Self::Buckets(body) => (Kind::Buckets, body),
-            Self::Totals(body) => (Kind::Totals, body),
-            Self::Finished(body) => (Kind::Finished, body),
-            Self::Answer(body) => (Kind::Answer, body),
-            Self::PhasePlanned(body) => (Kind::PhasePlanned, body),
-            Self::FailureDetail(body) => (Kind::FailureDetail, body),
+            Self::Hello(_) => 0,
+            Self::Metrics(_) => 1,
+            Self::Phase { .. } => 2,
+            Self::Failures { .. } => 3,
+            Self::Buckets(_) => 4,
+            Self::Totals(_) => 5,
+            Self::Finished(_) => 6,
+            Self::Answer(_) => 7,
+            Self::PhasePlanned { .. } => 8,
         }
     }
 }
@@ -326,6 +319,10 @@ pub struct FailureDetail<'a> {
     pub failure: Failure,
     /// Its words; at most [`MAX_DETAIL`] bytes.
     pub detail: &'a str,
+}
+
+impl FailureDetail<'_> {
+    pub(super) const KIND: u32 = 9;
 }
 
 /// Why a device does not obey a command. A number, so that hosts can read those of newer devices.

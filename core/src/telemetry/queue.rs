@@ -1,7 +1,7 @@
 //! The bounded transmit queue between the telemetry and a line that may be slower.
 
-use super::encode::seal;
-use super::frame::{Header, Kind, MAX_ENCODED, VERSION};
+use super::encode::{Enveloped, seal};
+use super::frame::{MAX_ENCODED, Outgoing, VERSION};
 use crate::time::Instant;
 use crate::wire::Message;
 
@@ -34,10 +34,10 @@ impl<const Q: usize> TxQueue<Q> {
         Q.saturating_sub(self.length)
     }
 
-    /// Appends a message, part by part, as a frame, whole or not at all; tells whether it fitted.
-    pub(crate) fn push(&mut self, parts: &[&dyn Message]) -> bool {
+    /// Appends a message as a frame, whole or not at all; tells whether it fitted.
+    pub(crate) fn push(&mut self, message: &dyn Message) -> bool {
         let mut encoded = [0; MAX_ENCODED];
-        let Some(encoded) = seal(parts, &mut encoded).ok().and_then(|length| encoded.get(..length)) else {
+        let Some(encoded) = seal(message, &mut encoded).ok().and_then(|length| encoded.get(..length)) else {
             return false;
         };
         if encoded.len() > self.free() {
@@ -89,11 +89,16 @@ pub(super) struct Line<'q, const Q: usize> {
 }
 
 impl<const Q: usize> Line<'_, Q> {
-    /// Puts a frame of this kind into the queue; tells whether it fitted. The body stays where it is.
-    pub(super) fn push(&mut self, kind: Kind, body: &dyn Message) -> bool {
+    /// Puts a frame into the queue; tells whether it fitted.
+    pub(super) fn push(&mut self, frame: &Outgoing<'_>) -> bool {
+        self.push_kind(frame.kind(), frame)
+    }
+
+    /// Puts a frame of this kind into the queue; tells whether it fitted.
+    pub(super) fn push_kind(&mut self, kind: u32, fields: &dyn Message) -> bool {
         let Numbering { boot, sequence } = *self.numbering;
-        let header = Header { version: VERSION, boot, sequence, uptime: self.now, kind: kind as u32 };
-        let fitted = self.queue.push(&[&header, body]);
+        let head = (VERSION, boot, sequence, self.now);
+        let fitted = self.queue.push(&Enveloped { head, kind, fields });
         if fitted {
             self.numbering.sequence = sequence.wrapping_add(1);
         }

@@ -2,7 +2,7 @@
 
 use heapless::Vec;
 
-use super::frame::{Finished, Hello, Kind, MetricTable, Mode, PhaseReport};
+use super::frame::{Finished, Hello, MetricTable, Mode, Outgoing};
 use super::queue::{Line, Numbering, TxQueue};
 use super::snapshot::Progress;
 use crate::meter::Meter;
@@ -241,11 +241,11 @@ impl<'a, const M: usize> Reporter<'a, M> {
     pub(super) fn say<const Q: usize>(
         &mut self,
         now: Instant,
-        kind: Kind,
-        body: &dyn Message,
+        kind: u32,
+        fields: &dyn Message,
         queue: &mut TxQueue<Q>,
     ) -> bool {
-        self.line(now, queue).push(kind, body)
+        self.line(now, queue).push_kind(kind, fields)
     }
 
     /// How many reports were due and found no room in the queue.
@@ -302,7 +302,7 @@ impl<'a, const M: usize> Reporter<'a, M> {
                 outside: self.outside,
                 skipped: self.skipped,
             };
-            if !self.line(now, queue).push(Kind::Hello, &hello) {
+            if !self.line(now, queue).push(&Outgoing::Hello(&hello)) {
                 // It is tried again and again, and was skipped once.
                 self.skipped = self.skipped.saturating_add(u32::from(is_due));
                 return;
@@ -315,7 +315,7 @@ impl<'a, const M: usize> Reporter<'a, M> {
             while next < Self::METRICS && table.metrics.push(self.metric(next)).is_ok() {
                 next += 1;
             }
-            if !self.line(now, queue).push(Kind::Metrics, &table) {
+            if !self.line(now, queue).push(&Outgoing::Metrics(&table)) {
                 return;
             }
             self.introduced = next + 1;
@@ -391,7 +391,7 @@ impl<'a, const M: usize> Reporter<'a, M> {
         if let Some(plan) = plan
             && !self.is_plan_told
         {
-            self.is_plan_told = self.line(now, queue).push(Kind::PhasePlanned, &(index, plan));
+            self.is_plan_told = self.line(now, queue).push(&Outgoing::PhasePlanned { index, phase: plan });
             if !self.is_plan_told {
                 return self.hold_up(now);
             }
@@ -433,7 +433,9 @@ impl<'a, const M: usize> Reporter<'a, M> {
         queue: &mut TxQueue<Q>,
     ) {
         let finished = Finished { phases, cancelled, skipped: self.skipped };
-        while self.finished_left > 0 && now >= self.next_final && self.line(now, queue).push(Kind::Finished, &finished)
+        while self.finished_left > 0
+            && now >= self.next_final
+            && self.line(now, queue).push(&Outgoing::Finished(&finished))
         {
             self.finished_left -= 1;
             self.hold_back(now);
@@ -484,12 +486,15 @@ impl<'a, const M: usize> Reporter<'a, M> {
         let (samples, skipped) = (meter.samples(), self.skipped);
         let told = Some((stats.index, stats.counts.errors));
         if stats.counts.errors > 0 && self.failures_told != told {
-            if !self.line(now, queue).push(Kind::Failures, &(stats.index, meter.phase().failures())) {
+            if !self
+                .line(now, queue)
+                .push(&Outgoing::Failures { phase: stats.index, failures: meter.phase().failures() })
+            {
                 return false;
             }
             self.failures_told = told;
         }
-        let fitted = self.line(now, queue).push(Kind::Phase, &PhaseReport { stats: *stats, samples, skipped });
+        let fitted = self.line(now, queue).push(&Outgoing::Phase { stats, samples, skipped });
         if fitted {
             self.failures_told = None;
         }

@@ -2,7 +2,7 @@
 
 use core::cell::Cell;
 
-use super::frame::{BUCKETS_PER_FRAME, Buckets, Kind, MAX_HEADER, MAX_PAYLOAD, MetricTotals};
+use super::frame::{BUCKETS_PER_FRAME, Buckets, MAX_HEADER, MAX_PAYLOAD, MetricTotals, Outgoing};
 use super::queue::Line;
 use crate::histogram::HistogramView;
 use crate::histogram::counts::CountWriter;
@@ -68,7 +68,7 @@ impl Progress {
             let counts = counts.get(..length).unwrap_or_default();
             if !counts.is_empty() {
                 let buckets = Buckets { phase, metric, scale: self.scale, counts };
-                if !line.push(Kind::Buckets, &buckets) {
+                if !line.push(&Outgoing::Buckets(&buckets)) {
                     return false;
                 }
             }
@@ -79,7 +79,7 @@ impl Progress {
         }
         self.next = i32::MAX;
         let totals = MetricTotals { phase, metric, totals: histogram.totals() };
-        if !line.push(Kind::Totals, &totals) {
+        if !line.push(&Outgoing::Totals(&totals)) {
             return false;
         }
         self.sent_samples = Some(histogram.count());

@@ -4,7 +4,7 @@ use core::fmt;
 
 use embedded_io::{Write, WriteReady};
 
-use super::frame::{Answer, FailureDetail, Kind, MAX_DETAIL};
+use super::frame::{Answer, FailureDetail, MAX_DETAIL, Outgoing};
 use super::queue::TxQueue;
 use super::reporter::{Identity, Reporter, TelemetryConfig};
 use crate::meter::Meter;
@@ -152,12 +152,13 @@ impl<'a, const M: usize, const Q: usize> Uplink<'a, M, Q> {
     }
 
     pub(crate) fn answer(&mut self, now: Instant, answer: Answer) -> bool {
-        self.reporter.say(now, Kind::Answer, &answer, self.queue)
+        let answer = Outgoing::Answer(&answer);
+        self.reporter.say(now, answer.kind(), &answer, self.queue)
     }
 
     pub(crate) fn explain(&mut self, now: Instant, phase: u16, failure: Failure, detail: &str) -> bool {
         let detail = detail.get(..detail.floor_char_boundary(MAX_DETAIL)).unwrap_or(detail);
-        self.reporter.say(now, Kind::FailureDetail, &FailureDetail { phase, failure, detail }, self.queue)
+        self.reporter.say(now, FailureDetail::KIND, &FailureDetail { phase, failure, detail }, self.queue)
     }
 }
 

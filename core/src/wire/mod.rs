@@ -11,7 +11,7 @@ mod write;
 mod tests;
 
 pub(crate) use read::{read, read_varint};
-pub(crate) use write::{Message, Writer, as_bytes, write};
+pub(crate) use write::{Message, Overlong, Writer, as_bytes, write};
 
 /// 0, −1, 1, −2, … as 0, 1, 2, 3, …
 pub(crate) const fn zigzag(difference: i64) -> u64 {

@@ -69,16 +69,16 @@ proptest! {
         let mut expected = [0; 8192];
         let expected = postcard::to_slice(&message, &mut expected).unwrap();
         let mut buffer = std::vec![0; expected.len()];
-        prop_assert_eq!(write(&[&message], &mut buffer).ok(), Some(expected.len()));
+        prop_assert_eq!(write(&message, &mut buffer).ok(), Some(expected.len()));
         prop_assert_eq!(&*buffer, &*expected);
         let free = expected.len().saturating_sub(short);
-        prop_assert!(write(&[&message], &mut buffer[..free]).is_err());
+        prop_assert!(write(&message, &mut buffer[..free]).is_err());
     }
 
     #[test]
     fn what_was_written_is_read(message in message(any::<u64>()), more in any::<[u8; 3]>()) {
         let mut bytes = [0; 1024];
-        let length = write(&[&message], &mut bytes).unwrap();
+        let length = write(&message, &mut bytes).unwrap();
         bytes[length..length + 3].copy_from_slice(&more);
         prop_assert_eq!(read(&bytes[..length + 3]), Ok((message, &more[..])));
         for short in 1..length {
@@ -124,8 +124,8 @@ fn long_spellings_and_lost_bits_are_refused() {
 
 #[test]
 fn what_no_message_has_is_refused() {
-    assert!(write(&[&1.5], &mut [0; 20]).is_err());
-    assert!(write(&[&'x'], &mut [0; 20]).is_err());
+    assert!(write(&1.5, &mut [0; 20]).is_err());
+    assert!(write(&'x', &mut [0; 20]).is_err());
     assert_eq!(read::<f64>(&[0; 20]), Err(Malformed));
     assert_eq!(read::<char>(&[1; 20]), Err(Malformed));
     assert_eq!(read::<u128>(&[0; 20]), Err(Malformed));

@@ -37,13 +37,13 @@ impl<T: Serialize> Message for T {
     }
 }
 
-/// Writes `parts`, one behind the other, to the start of `buffer`, and tells how many bytes they take.
+/// Writes `message` to the start of `buffer`, and tells how many bytes it takes.
 ///
 /// # Errors
-/// [`Overlong`] if they do not fit; `buffer` is then partly overwritten.
-pub(crate) fn write(parts: &[&dyn Message], buffer: &mut [u8]) -> Result<usize, Overlong> {
+/// [`Overlong`] if it does not fit; `buffer` is then partly overwritten.
+pub(crate) fn write(message: &dyn Message, buffer: &mut [u8]) -> Result<usize, Overlong> {
     let mut writer = Writer::new(buffer);
-    parts.iter().try_for_each(|part| part.write(&mut writer))?;
+    message.write(&mut writer)?;
     if writer.used == Writer::OVERLONG { Err(Overlong) } else { Ok(writer.used) }
 }
 

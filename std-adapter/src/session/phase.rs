@@ -286,13 +286,16 @@ fn may_become(first: &PhaseReport, later: &PhaseReport) -> bool {
     if a.state == PhaseState::Complete {
         return a == b && first.samples == later.samples;
     }
-    let of = |PhaseCounts { sent, completed, errors, cancelled, unsent, unsent_at_least }: PhaseCounts| {
-        ([sent, completed, errors, cancelled, unsent], unsent_at_least)
+    let of = |PhaseCounts { sent, completed, errors, cancelled, unsent, .. }: PhaseCounts| {
+        [sent, completed, errors, cancelled, unsent]
     };
-    let ((counts, at_least), (later_counts, later_at_least)) = (of(a.counts), of(b.counts));
+    let is_exact = a.state == PhaseState::SendingComplete && !a.counts.unsent_at_least;
+    let unsent = |stats: &PhaseStats| (stats.counts.unsent, stats.counts.unsent_at_least);
     a.state <= b.state
-        && counts.iter().zip(&later_counts).all(|(count, later)| count <= later)
-        && (a.timed_out, a.cancelled, at_least) <= (b.timed_out, b.cancelled, later_at_least)
+        && of(a.counts).iter().zip(of(b.counts)).all(|(count, later)| *count <= later)
+        && (!is_exact || unsent(a) == unsent(b))
+        && a.timed_out <= b.timed_out
+        && a.cancelled <= b.cancelled
         && first.samples <= later.samples
 }
 

@@ -31,7 +31,7 @@ proptest! {
                 Step::Push(content) => {
                     let frame = content.encoded();
                     let fits = model.len() + frame.len() <= SIZE;
-                    prop_assert_eq!(queue.push(&[&content.envelope()]), fits);
+                    prop_assert_eq!(queue.push(&content.envelope()), fits);
                     if fits {
                         model.extend(frame);
                     }

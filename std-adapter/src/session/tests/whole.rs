@@ -206,6 +206,25 @@ fn of_the_words_of_failures_the_first_of_each_kind_are_kept_and_shown_safely() {
 }
 
 #[test]
+fn unsent_requests_are_counted_on_until_they_are_exact() {
+    let counted = |unsent, unsent_at_least| {
+        let counts = PhaseCounts { unsent, unsent_at_least, ..complete(0).counts };
+        PhaseStats { counts, ..stats(0, PhaseState::SendingComplete) }
+    };
+    let ended = |unsent| PhaseStats { counts: counted(unsent, false).counts, ..complete(0) };
+    let told = |reports: &[PhaseStats]| {
+        let script = reports.iter().fold(begun(), |script, stats| script.phase(*stats, 10));
+        script.zeros(0, 0, 10).finished(1).check()
+    };
+    let falls = Err(Missing::Problem(Problem::PhaseFalls(0)));
+    assert_eq!(told(&[counted(1_024, true), counted(2_048, true), counted(2_100, false), ended(2_100)]), Ok(()));
+    assert_eq!(told(&[counted(1_024, true), ended(2_100)]), Ok(()));
+    assert_eq!(told(&[counted(2_048, true), counted(2_047, true), ended(2_048)]), falls);
+    assert_eq!(told(&[counted(2_100, false), counted(2_101, false), ended(2_100)]), falls);
+    assert_eq!(told(&[counted(2_100, false), counted(2_100, true), ended(2_100)]), falls);
+}
+
+#[test]
 fn late_reports_are_no_contradiction() {
     let script = begun().phase(stats(0, PhaseState::Started), 3).zeros(0, 0, 3).phase(complete(0), 10).zeros(0, 0, 10);
     let mut frames = script.finished(1).0;
