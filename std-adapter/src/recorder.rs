@@ -17,6 +17,7 @@ use crate::capture::{CaptureError, CaptureReader, CaptureRecord, CaptureWriter, 
 use crate::hook::{Background, HookError, Hooks, PhaseWatch};
 use crate::remote::{RemoteControl, RemoteError, STOP_WITHIN};
 use crate::replay::{CAPTURE_FILE, RecordedRun, write_artifacts};
+use crate::report::Thresholds;
 use crate::session::{Note, Session};
 use crate::source::{Line, LineEvent, LineEventKind, spawn_reader};
 
@@ -54,12 +55,20 @@ pub struct RecordingOptions {
     /// Once it is to stop, it goes on for so long at most, until every line has ended: whoever writes to a pipe has met the
     /// same Ctrl-C, and has its end to tell.
     pub stop_within: Duration,
+    /// What the run is judged by.
+    pub thresholds: Thresholds,
 }
 
 impl RecordingOptions {
     /// Records into this directory until the runs are over, or it is stopped.
     pub fn new(directory: impl Into<PathBuf>, run_id: impl Into<String>) -> Self {
-        Self { directory: directory.into(), run_id: run_id.into(), max_duration: None, stop_within: Duration::ZERO }
+        Self {
+            directory: directory.into(),
+            run_id: run_id.into(),
+            max_duration: None,
+            stop_within: Duration::ZERO,
+            thresholds: Thresholds::default(),
+        }
     }
 }
 
@@ -101,6 +110,7 @@ pub fn record(
     let path = options.directory.join(CAPTURE_FILE);
     let capture = CaptureWriter::create(&path, &options.run_id)?;
     let mut run = RecordedRun::new();
+    run.judge_by(options.thresholds);
     // The start record was written by the writer: it is read back, so that a replay sees the same.
     for record in CaptureReader::open(&path)? {
         run.apply(&record?, |_, _| {});

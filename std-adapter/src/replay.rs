@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::atomic::{WriteError, write_atomically};
 use crate::capture::{CaptureError, CaptureReader, CaptureRecord, EndReason, LineEnd};
-use crate::report::{Observed, RunInfo, Summary, render, summarize};
+use crate::report::{Observed, RunInfo, Summary, Thresholds, render, summarize};
 use crate::session::{Note, Session};
 use crate::text::{printable, to_json};
 
@@ -48,6 +48,7 @@ pub struct RecordedRun {
     sources: Vec<RecordedSource>,
     /// Why recording ended, and how many nanoseconds after it began.
     end: Option<(EndReason, u64)>,
+    thresholds: Thresholds,
 }
 
 impl RecordedRun {
@@ -96,9 +97,16 @@ impl RecordedRun {
         self.sources.iter().all(|source| source.ended.is_some() || source.session.is_finished())
     }
 
+    /// Sets what the run is judged by, if not the usual. A capture does not have it: two summaries of one capture are
+    /// alike if they are judged by the same.
+    pub fn judge_by(&mut self, thresholds: Thresholds) {
+        self.thresholds = thresholds;
+    }
+
     /// Everything that is known of the run.
     pub fn summary(&self) -> Summary {
-        let info = RunInfo { id: self.id.clone(), started_unix_ns: self.started_unix_ns, end: self.end };
+        let Self { started_unix_ns, end, thresholds, .. } = *self;
+        let info = RunInfo { id: self.id.clone(), started_unix_ns, end, thresholds };
         let observed: Vec<_> = self.sources.iter().map(RecordedSource::observed).collect();
         summarize(&info, &observed)
     }

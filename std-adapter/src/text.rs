@@ -18,6 +18,10 @@
 //! Errors name files and values as they are; whoever prints an error passes it through [`printable`]. The command does so
 //! with everything that it prints, and [`report::render`](crate::report::render) with the report.
 
+pub(crate) mod number;
+pub(crate) mod page;
+pub(crate) mod table;
+
 use serde::Serialize;
 
 /// The text in one line, with nothing in it that steers a terminal, turns the order of characters or cannot be seen.

@@ -12,6 +12,7 @@ use phasemeter::load::{Load, LoadOptions};
 use phasemeter::mock::{LogNormalDelay, MockConfig, MockServer};
 use phasemeter::recorder::{RecordingOptions, RecordingSource, RecordingWatcher, record};
 use phasemeter::replay::{CAPTURE_FILE, RecordedRun, replay};
+use phasemeter::report::Thresholds;
 use phasemeter::session::Note;
 use phasemeter::source::{DEFAULT_BAUD, Line, SourceSpec};
 use phasemeter_core::hook::{PhaseEvent, PhaseHook};

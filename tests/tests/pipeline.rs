@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use phasemeter::hook::Hooks;
 use phasemeter::recorder::{RecordingOptions, RecordingSource, RecordingWatcher, record};
 use phasemeter::replay::{CAPTURE_FILE, RecordedRun, replay};
-use phasemeter::report::Number;
+use phasemeter::report::{Number, Thresholds};
 use phasemeter::session::{Boot, HostHistogram, Note, PhaseTelemetry};
 use phasemeter::source::unix::Pty;
 use phasemeter::source::{DEFAULT_BAUD, SourceSpec};
@@ -41,10 +41,13 @@ fn connect_load(device: Device) -> (JoinHandle<Ran>, RecordingSource) {
     connect(device.id, move |pty| device.run(|piece| pty.write_all(piece).unwrap()).into())
 }
 
+fn options(directory: &Path) -> RecordingOptions {
+    RecordingOptions { max_duration: Some(LIMIT), ..RecordingOptions::new(directory, "pipeline") }
+}
+
 fn record_all(lines: Vec<(JoinHandle<Ran>, RecordingSource)>, directory: &Path) -> (RecordedRun, Vec<Vec<Direct>>) {
     let (threads, sources): (Vec<_>, Vec<_>) = lines.into_iter().unzip();
-    let options = RecordingOptions { max_duration: Some(LIMIT), ..RecordingOptions::new(directory, "pipeline") };
-    let run = record(sources, &options, &AtomicBool::new(false), &mut Quiet).unwrap();
+    let run = record(sources, &options(directory), &AtomicBool::new(false), &mut Quiet).unwrap();
     (run, threads.into_iter().map(|thread| thread.join().unwrap().0).collect())
 }
 
@@ -111,8 +114,7 @@ fn what_a_firmware_measures_of_itself_arrives() {
         // Its line ends with the thread; until then a monitor may open another phase.
         let stop = AtomicBool::new(false);
         let (thread, source) = line;
-        let options =
-            RecordingOptions { max_duration: Some(LIMIT), ..RecordingOptions::new(directory.path(), "pipeline") };
+        let options = options(directory.path());
         let (run, direct) = thread::scope(|scope| {
             let recording = scope.spawn(|| record(vec![source], &options, &stop, &mut Quiet).unwrap());
             let (direct, pty) = thread.join().unwrap();

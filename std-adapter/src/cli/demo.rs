@@ -36,12 +36,12 @@ mod unix {
 
     use super::Args;
     use crate::cli::record::{fail_if_a_line_failed, keep_on_failure};
-    use crate::cli::{exit_code, interrupt, print, progress::RecordingProgress, run_directory, say};
+    use crate::cli::thresholds::exit_code;
+    use crate::cli::{interrupt, print_report, progress::RecordingProgress, run_directory, say};
     use crate::hook::Hooks;
     use crate::mock::{LogNormalDelay, MockConfig, MockServer};
     use crate::recorder::{RecordingOptions, RecordingSource, RecordingWatcher, record};
     use crate::replay::RecordedRun;
-    use crate::report::render;
     use crate::session::Note;
     use crate::source::unix::Pty;
 
@@ -103,7 +103,7 @@ mod unix {
         server.stop();
         let recorded = keep_on_failure(recorded, &directory)?;
         let summary = recorded.summary();
-        print(&render(&summary))?;
+        print_report(&summary)?;
         say(format_args!("the run is in {}; the server's own log of its delays is server.jsonl", directory.display()));
         fail_if_a_line_failed(&recorded)?;
         Ok(exit_code(&summary))

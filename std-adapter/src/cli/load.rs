@@ -106,7 +106,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let skipped = outcome.skipped_reports;
         super::say(format_args!("{skipped} telemetry reports were left out: the line is slower than they come"));
     }
-    Ok(if outcome.cancelled { ExitCode::from(super::INCOMPLETE) } else { ExitCode::SUCCESS })
+    Ok(if outcome.cancelled { ExitCode::from(super::thresholds::INCOMPLETE) } else { ExitCode::SUCCESS })
 }
 
 /// A line on standard error for each cause.

@@ -1,11 +1,13 @@
 //! The `phasemeter` command: what several subcommands use, then one file a subcommand. Errors, exit codes and broken pipes
 //! are handled here, once.
 
+mod verbosity;
 mod interrupt;
 mod run_directory;
 mod run_info;
 mod connect_args;
 mod run_config;
+mod thresholds;
 mod progress;
 mod record;
 mod run;
@@ -19,26 +21,40 @@ mod demo;
 mod ports;
 mod plugins;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
+use anstream::{AutoStream, ColorChoice};
 use anyhow::Context;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
+use crate::report::{Summary, render, render_coloured};
 use crate::text::{printable, printable_lines};
+use verbosity::{Verbosity, VerbosityArgs, verbosity};
 
 /// Exit code of a usage or input/output error.
 const FAILED: u8 = 2;
-/// Exit code of a run that was not observed whole.
-const INCOMPLETE: u8 = 3;
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 all was observed, 2 usage or I/O error, 3 incomplete: some of the
-run was not observed. 1 and 4 are reserved for thresholds and comparisons.";
+Exit codes:
+  0  passed: all was observed, and no threshold failed
+  1  failed: no request succeeded, or a threshold failed
+  2  usage or input/output error
+  3  incomplete: some of the run was not observed
+  4  incomparable, and 5  inconclusive: of comparisons, not in use yet
+Where several apply: 2, then 1 if no request succeeded, then 3, then 1.";
 
 /// Records load-test telemetry and reports latency percentiles that carry their own error bound.
 #[derive(Debug, Parser)]
 #[command(name = "phasemeter", version, after_help = EXIT_CODES, propagate_version = true)]
+struct CommandLine {
+    #[command(flatten)]
+    verbosity: VerbosityArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Args),
     Bench(Box<bench::Args>),
@@ -55,7 +71,9 @@ enum Command {
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let result = match Command::parse() {
+    let CommandLine { verbosity, command } = CommandLine::parse();
+    verbosity.choose();
+    let result = match command {
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Run(args) => run::run(&args),
@@ -72,29 +90,45 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // With the causes behind it, which no message tells itself.
-            say(format_args!("{error:#}"));
+            complain(format_args!("{error:#}"));
             ExitCode::from(FAILED)
         }
     }
 }
 
-/// Tells the user on standard error, in one line. If nobody reads that any more, the work goes on.
+/// Tells the user on standard error, in one line, unless it is to be quiet.
 fn say(what: impl std::fmt::Display) {
+    if verbosity() != Verbosity::Quiet {
+        complain(what);
+    }
+}
+
+/// Tells the user what went wrong. If nobody reads that any more, the work goes on.
+fn complain(what: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "phasemeter: {}", printable(&what.to_string()));
 }
 
-/// Writes to standard output. Whoever closed it has seen enough: `phasemeter report DIR | head`.
+/// Writes to standard output.
 fn print(text: &str) -> anyhow::Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(printable_lines(text).as_bytes()).and_then(|()| stdout.flush()) {
+    write_all(std::io::stdout().lock(), &printable_lines(text))
+}
+
+/// Prints the report of a run, in colours if a terminal shows it that wants them: `NO_COLOR` and `TERM=dumb` do not.
+fn print_report(summary: &Summary) -> anyhow::Result<()> {
+    let stdout = std::io::stdout();
+    if stdout.is_terminal() && AutoStream::choice(&stdout) != ColorChoice::Never {
+        write_all(anstream::stdout().lock(), &render_coloured(summary))
+    } else {
+        write_all(stdout.lock(), &render(summary))
+    }
+}
+
+/// Whoever closed standard output has seen enough: `phasemeter report DIR | head`.
+fn write_all(mut stdout: impl Write, text: &str) -> anyhow::Result<()> {
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(error).context("cannot write to standard output")
         }
         _ => Ok(()),
     }
-}
-
-/// The exit code of a command whose result is this run.
-fn exit_code(summary: &crate::report::Summary) -> ExitCode {
-    if summary.run.complete { ExitCode::SUCCESS } else { ExitCode::from(INCOMPLETE) }
 }

@@ -8,6 +8,7 @@ use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::verbosity::{Verbosity, verbosity};
 use crate::atomic::{check_writable, write_atomically};
 use crate::process::{
     Document, Format, Percentiles, ReadOptions, ReadWatcher, Reader, Rejection, ResultSet, ResultsAggregator, render,
@@ -159,7 +160,7 @@ impl ReadingProgress {
             .iter()
             .map(|file| Some(std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file)?.len()))
             .collect();
-        let bar = sizes.filter(|_| std::io::stderr().is_terminal()).map(|sizes| {
+        let bar = sizes.filter(|_| std::io::stderr().is_terminal() && verbosity() != Verbosity::Quiet).map(|sizes| {
             let style =
                 ProgressStyle::with_template("{bar:40} {bytes} of {total_bytes}  {binary_bytes_per_sec}  {eta}")
                     .unwrap_or_else(|_| ProgressStyle::default_bar());

@@ -1,6 +1,8 @@
 //! How a recording goes, on standard error: a live line a source on a terminal, a line a transition in a pipe.
 
-use std::collections::HashMap;
+mod live;
+
+use std::cmp::Ordering;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -10,20 +12,40 @@ use phasemeter_core::metric::LoadMetric;
 use phasemeter_core::phase::PhaseState;
 use phasemeter_core::plan::PhaseKind;
 use phasemeter_core::summary::Percentile;
+use terminal_size::{Width, terminal_size_of};
 
 use crate::recorder::RecordingWatcher;
 use crate::replay::{RecordedRun, RecordedSource};
-use crate::session::{Boot, Note, PhaseTelemetry};
+use crate::session::{Boot, Gap, Note, PhaseTelemetry};
+use crate::text::page::{WIDTH, cut, width};
 use crate::text::printable;
+use live::Live;
+
+use super::verbosity::{Verbosity, verbosity};
 
 /// How often the live lines are made anew: a percentile takes a walk over a histogram.
 const SHOW_EVERY: Duration = Duration::from_millis(100);
 
+/// So many gaps of a source are told one by one.
+const GAPS_TOLD: usize = 5;
+/// A device's name takes no more of its line.
+const NAME_COLUMNS: usize = 20;
+/// The spinner and the gaps around the name.
+const AROUND_NAME: usize = 4;
+
+/// Tells how a recording goes; nothing if the user wants it quiet.
 pub(super) struct RecordingProgress {
-    names: Vec<String>,
+    devices: Vec<Device>,
     lines: Option<Lines>,
-    /// The boot, phase and state of each source that was told last.
-    told: HashMap<usize, (u32, u16, PhaseState)>,
+}
+
+struct Device {
+    /// Its own name, or that of its source as long as it told none.
+    name: String,
+    live: Live,
+    /// The boot, phase and state that was told last.
+    told: Option<(u32, u16, PhaseState)>,
+    gaps: usize,
 }
 
 struct Lines {
@@ -35,12 +57,13 @@ struct Lines {
 impl RecordingProgress {
     /// Progress of sources with these names.
     pub(super) fn new(names: Vec<String>) -> Self {
-        let lines = std::io::stderr().is_terminal().then(|| {
+        let is_live = std::io::stderr().is_terminal() && verbosity() != Verbosity::Quiet;
+        let lines = is_live.then(|| {
             let all = MultiProgress::new();
             let style = ProgressStyle::with_template("{spinner} {prefix}  {wide_msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_spinner());
             let bars = names.iter().map(|name| {
-                let bar = all.add(ProgressBar::new_spinner().with_style(style.clone()).with_prefix(printable(name)));
+                let bar = all.add(ProgressBar::new_spinner().with_style(style.clone()).with_prefix(short(name)));
                 bar.enable_steady_tick(SHOW_EVERY);
                 bar.set_message("waiting for telemetry");
                 bar
@@ -48,7 +71,8 @@ impl RecordingProgress {
             let bars = bars.collect();
             Lines { all, bars, shown: Instant::now() }
         });
-        Self { names, lines, told: HashMap::new() }
+        let device = |name| Device { name, live: Live::default(), told: None, gaps: 0 };
+        Self { devices: names.into_iter().map(device).collect(), lines }
     }
 
     /// Clears the live lines.
@@ -59,7 +83,7 @@ impl RecordingProgress {
     }
 
     fn say(&self, source: usize, what: &str) {
-        let name = self.names.get(source).map_or("?", String::as_str);
+        let name = self.devices.get(source).map_or("?", |device| device.name.as_str());
         let text = format!("{name}: {what}");
         match &self.lines {
             // Fails if standard error is gone, and then nobody reads it.
@@ -68,26 +92,55 @@ impl RecordingProgress {
         }
     }
 
-    fn show(&mut self, number: usize, source: &RecordedSource) {
-        let (Some(boot), Some(phase)) = (source.session.current_boot(), source.session.current_phase()) else { return };
-        let Some(stats) = phase.stats() else { return };
-        let seen = (boot.id(), stats.index, stats.state);
-        match &self.lines {
-            Some(lines) => {
-                if let Some(bar) = lines.bars.get(number) {
-                    bar.set_message(live(boot, phase, source));
+    /// Devices go by their own names; two of one name by that of their sources as well.
+    fn name(&mut self, sources: &[RecordedSource]) {
+        let id = |source: &RecordedSource| {
+            source.session.info().map(|info| info.device_id.clone()).filter(|id| !id.is_empty())
+        };
+        let ids: Vec<_> = sources.iter().map(id).collect();
+        for (number, (device, source)) in self.devices.iter_mut().zip(sources).enumerate() {
+            let Some(id) = ids.get(number).cloned().flatten() else { continue };
+            let is_one = ids.iter().flatten().filter(|other| **other == id).count() == 1;
+            let name = if is_one { id } else { format!("{id} ({})", source.identity) };
+            if device.name != name {
+                device.name = name;
+                if let Some(bar) = self.lines.as_ref().and_then(|lines| lines.bars.get(number)) {
+                    bar.set_prefix(short(&device.name));
                 }
             }
-            None if self.told.get(&number) != Some(&seen) => {
-                self.told.insert(number, seen);
-                self.say(number, &live(boot, phase, source));
+        }
+    }
+
+    fn show(&mut self, number: usize, source: &RecordedSource) {
+        let (Some(boot), Some(phase)) = (source.session.current_boot(), source.session.current_phase()) else { return };
+        let (Some(stats), Some(device)) = (phase.stats(), self.devices.get_mut(number)) else { return };
+        if let Some(bar) = self.lines.as_ref().and_then(|lines| lines.bars.get(number))
+            && let Some(line) = device.live.line(boot, phase, source.session.lost_frames(), room(&device.name))
+        {
+            bar.set_message(line);
+        }
+        let seen = Some((boot.id(), stats.index, stats.state));
+        if device.told != seen {
+            device.told = seen;
+            if self.lines.is_none() || verbosity() == Verbosity::Verbose {
+                self.say(number, &transition(boot, phase, source));
             }
-            None => {}
         }
     }
 }
 
-fn live(boot: &Boot, phase: &PhaseTelemetry, source: &RecordedSource) -> String {
+/// The columns that a live line has behind the device's name.
+fn room(name: &str) -> usize {
+    let columns = terminal_size_of(std::io::stderr()).map_or(WIDTH, |(Width(columns), _)| columns.into());
+    columns.saturating_sub(width(&short(name)) + AROUND_NAME)
+}
+
+fn short(name: &str) -> String {
+    cut(&printable(name), NAME_COLUMNS)
+}
+
+/// What a phase has come to when its state changes.
+fn transition(boot: &Boot, phase: &PhaseTelemetry, source: &RecordedSource) -> String {
     let mut text = phase.name().into_owned();
     if let Some(stats) = phase.stats() {
         let _ = write!(text, " {}: ", stats.state.name().replace('_', " "));
@@ -119,13 +172,22 @@ impl RecordingWatcher for RecordingProgress {
                     self.say(source, &format!("| {line}"));
                 }
             }
-            Note::Gap(gap) => {
-                self.say(source, &format!("lost frames {} from number {}", gap.frames, gap.first_sequence));
+            Note::Gap(gap) => self.gap(source, gap),
+            Note::Begin { after_reset } => {
+                if let Some(device) = self.devices.get_mut(source) {
+                    device.live.begin();
+                }
+                if *after_reset {
+                    self.say(source, "the device was reset");
+                }
             }
-            Note::Begin { after_reset: true } => self.say(source, "the device was reset"),
             Note::Problem(problem) => self.say(source, &problem.to_string()),
-            // They are shown with the next tick.
-            Note::Begin { .. } | Note::Phase(..) => {}
+            // It is shown with the next tick.
+            Note::Phase(stats, at) => {
+                if let Some(device) = self.devices.get_mut(source) {
+                    device.live.take(stats, *at);
+                }
+            }
             Note::Unusable(what) => self.say(source, &format!("{what} (further ones are only counted)")),
         }
     }
@@ -137,8 +199,23 @@ impl RecordingWatcher for RecordingProgress {
             }
             lines.shown = Instant::now();
         }
+        self.name(run.sources());
         for (number, source) in run.sources().iter().enumerate() {
             self.show(number, source);
         }
+    }
+}
+
+impl RecordingProgress {
+    /// A line that loses frames all the time is told of a few times, unless the user wants it all.
+    fn gap(&mut self, source: usize, gap: &Gap) {
+        let Some(device) = self.devices.get_mut(source) else { return };
+        device.gaps += 1;
+        let behind = match (device.gaps.cmp(&GAPS_TOLD), verbosity()) {
+            (_, Verbosity::Verbose) | (Ordering::Less, _) => "",
+            (Ordering::Equal, _) => " (further gaps are only counted)",
+            (Ordering::Greater, _) => return,
+        };
+        self.say(source, &format!("lost frames {} from number {}{behind}", gap.frames, gap.first_sequence));
     }
 }

@@ -8,12 +8,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use super::run_config::{RunConfigArgs, process};
+use super::thresholds::{ThresholdArgs, exit_code};
 use super::{interrupt, progress::RecordingProgress, run_directory, run_info};
 use crate::capture::LineEnd;
 use crate::process::PostProcessor;
 use crate::recorder::{RecordError, RecordingOptions, RecordingSource, record};
 use crate::replay::RecordedRun;
-use crate::report::render;
 use crate::source::{DEFAULT_BAUD, SourceSpec};
 use crate::text::to_json;
 
@@ -57,6 +57,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "5s")]
     reconnect: Duration,
     #[command(flatten)]
+    thresholds: ThresholdArgs,
+    #[command(flatten)]
     run_config: RunConfigArgs,
 }
 
@@ -84,6 +86,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let stop = interrupt::watch(|| {})?;
     let options = RecordingOptions {
         max_duration: args.max_duration,
+        thresholds: args.thresholds.thresholds(),
         stop_within: if args.sources.iter().any(|source| source == "-") { PIPE_STOP_WITHIN } else { Duration::ZERO },
         ..RecordingOptions::new(&place.directory, &place.run_id)
     };
@@ -119,12 +122,15 @@ pub(super) fn to_report(
     progress.finish();
     let recorded = keep_on_failure(recorded, directory)?;
     let summary = recorded.summary();
-    let text = if json { to_json(&summary).context("cannot write the summary as JSON")? } else { render(&summary) };
-    super::print(&text)?;
+    if json {
+        super::print(&to_json(&summary).context("cannot write the summary as JSON")?)?;
+    } else {
+        super::print_report(&summary)?;
+    }
     super::say(format_args!("the run is in {}", directory.display()));
     process(processors, &recorded)?;
     fail_if_a_line_failed(&recorded)?;
-    Ok(super::exit_code(&summary))
+    Ok(exit_code(&summary))
 }
 
 /// Says where the data is that was captured before a recording failed.

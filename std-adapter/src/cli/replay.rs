@@ -6,11 +6,13 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use super::run_directory;
+use super::thresholds::{ThresholdArgs, exit_code};
 use crate::replay;
 
 /// Rebuild summary.json and report.txt from a capture.
 ///
-/// The capture has every byte that came over the lines, so the files come out as the recorder wrote them, byte for byte.
+/// The capture has every byte that came over the lines, so the files come out as the recorder wrote them, byte for byte,
+/// if the thresholds are the same.
 /// A capture of a recorder that was killed gives a report marked as partial.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -22,11 +24,14 @@ pub(super) struct Args {
     /// Where to write; the capture's own directory unless given.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    thresholds: ThresholdArgs,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let capture = run_directory::capture_of(&args.capture)?;
-    let replayed = replay::replay(&capture)?;
+    let mut replayed = replay::replay(&capture)?;
+    replayed.run.judge_by(args.thresholds.thresholds());
     if let Some(damage) = &replayed.damage {
         super::say(damage);
     }
@@ -38,7 +43,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("cannot make the directory {}", directory.display()))?;
     let summary = replayed.run.summary();
     let written = replay::write_artifacts(&directory, &summary);
-    super::print(&crate::report::render(&summary))?;
+    super::print_report(&summary)?;
     written?;
-    Ok(super::exit_code(&summary))
+    Ok(exit_code(&summary))
 }

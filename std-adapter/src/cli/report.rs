@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use super::run_directory;
+use super::thresholds::{ThresholdArgs, exit_code};
 use crate::replay;
-use crate::report::render;
 use crate::text::to_json;
 
 /// Print the report of a run.
@@ -20,19 +20,24 @@ use crate::text::to_json;
 pub(super) struct Args {
     /// A run directory, or a capture.
     run: PathBuf,
+    #[command(flatten)]
+    thresholds: ThresholdArgs,
     /// Print summary.json instead of text.
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let replayed = replay::replay(&run_directory::capture_of(&args.run)?)?;
+    let mut replayed = replay::replay(&run_directory::capture_of(&args.run)?)?;
+    replayed.run.judge_by(args.thresholds.thresholds());
     if let Some(damage) = &replayed.damage {
         super::say(damage);
     }
     let summary = replayed.run.summary();
-    let text =
-        if args.json { to_json(&summary).context("cannot write the summary as JSON")? } else { render(&summary) };
-    super::print(&text)?;
-    Ok(super::exit_code(&summary))
+    if args.json {
+        super::print(&to_json(&summary).context("cannot write the summary as JSON")?)?;
+    } else {
+        super::print_report(&summary)?;
+    }
+    Ok(exit_code(&summary))
 }

@@ -11,6 +11,7 @@ use phasemeter_core::telemetry::{Reason, Refusal};
 
 use super::record::{Place, to_report};
 use super::run_config::RunConfigArgs;
+use super::thresholds::ThresholdArgs;
 use super::{interrupt, run_info};
 use crate::plan;
 use crate::recorder::{RecordingOptions, RecordingSource};
@@ -55,6 +56,8 @@ pub(super) struct Args {
     #[arg(long)]
     stop_running: bool,
     #[command(flatten)]
+    thresholds: ThresholdArgs,
+    #[command(flatten)]
     run_config: RunConfigArgs,
 }
 
@@ -90,8 +93,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let source = RecordingSource { identity, line, hooks, remote: Some(remote) };
     let place = Place::new(args.out.as_deref())?;
     run_info::write(&place.directory, Some(&plan), args.target.as_deref())?;
-    let options =
-        RecordingOptions { max_duration: args.max_duration, ..RecordingOptions::new(&place.directory, &place.run_id) };
+    let options = RecordingOptions {
+        max_duration: args.max_duration,
+        thresholds: args.thresholds.thresholds(),
+        ..RecordingOptions::new(&place.directory, &place.run_id)
+    };
     to_report(vec![source], &options, &flag, components.processors, false)
 }
 

@@ -5,9 +5,11 @@ use phasemeter_core::time::{Duration, Instant};
 
 use super::model::{
     Coverage, CoverageCounts, DeviceMode, DeviceSummary, GapSummary, LineSummary, PhaseSummary, RunSummary, SCHEMA,
-    Summary,
+    Summary, seconds,
 };
-use super::phases::{Runs, phases, seconds};
+use super::phases::{Runs, phases};
+use super::schedule;
+use super::verdict::{Judgement, Thresholds, judged};
 use crate::capture::EndReason;
 use crate::session::{Boot, PhaseTelemetry, Session, seen_twice};
 
@@ -23,6 +25,8 @@ pub struct RunInfo {
     pub started_unix_ns: u64,
     /// Why recording ended, and how many nanoseconds after it began; `None` if the capture has no end.
     pub end: Option<(EndReason, u64)>,
+    /// What it is judged by.
+    pub thresholds: Thresholds,
 }
 
 /// One source of a run, as far as it was observed.
@@ -45,8 +49,9 @@ pub fn summarize(run: &RunInfo, sources: &[Observed<'_>]) -> Summary {
     warnings.extend(devices.iter().flat_map(of_device));
     let (phases, of_phases) = phases(&runs, &devices);
     warnings.extend(of_phases);
-    warnings.extend(phases.iter().filter_map(late_generator));
-    let partial_reason = partial_reason(run, &devices);
+    warnings.extend(phases.iter().flat_map(schedule::warnings));
+    let partial_reason = partial_reason(run, &devices, &phases);
+    let Judgement { verdict, reasons, .. } = run.thresholds.judge(judged(&phases), partial_reason.is_none());
     let mut plans: Vec<_> = devices.iter().map(|device| device.plan_hash.clone()).collect();
     plans.dedup();
     Summary {
@@ -58,6 +63,9 @@ pub fn summarize(run: &RunInfo, sources: &[Observed<'_>]) -> Summary {
             endless: devices.iter().any(|device| device.mode == Some(DeviceMode::Monitor)),
             complete: partial_reason.is_none(),
             partial_reason,
+            verdict,
+            failure_reasons: reasons,
+            max_error_rate: f64::from(run.thresholds.max_error_rate_ppm) / 1e6,
             plan_hash: if plans.len() == 1 { plans.pop().flatten() } else { None },
             warnings,
         },
@@ -73,7 +81,7 @@ fn rfc3339(unix_ns: u64) -> String {
 }
 
 /// Why the run is incomplete: a recording that ended early is no reason if everything that was told of has come.
-fn partial_reason(run: &RunInfo, devices: &[DeviceSummary]) -> Option<String> {
+fn partial_reason(run: &RunInfo, devices: &[DeviceSummary], phases: &[PhaseSummary]) -> Option<String> {
     let of_devices: Vec<_> = devices
         .iter()
         .filter(|device| device.same_as.is_none())
@@ -87,9 +95,18 @@ fn partial_reason(run: &RunInfo, devices: &[DeviceSummary]) -> Option<String> {
         Some((EndReason::TimedOut, _)) => Some("the time set for recording had passed"),
     };
     let of_all = devices.is_empty().then_some("no source was recorded");
-    let reasons: Vec<_> =
-        of_recording.into_iter().map(str::to_owned).chain(of_devices).chain(of_all.map(str::to_owned)).collect();
+    let of_phases =
+        timed_out_whole(phases).then_some("every phase timed out, and no request of it was seen to its end");
+    let of_run = [of_all, of_phases].into_iter().flatten().map(str::to_owned);
+    let reasons: Vec<_> = of_recording.into_iter().map(str::to_owned).chain(of_devices).chain(of_run).collect();
     (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
+/// Whether all that was sent was given up: then nothing is known of how long it would have taken.
+fn timed_out_whole(phases: &[PhaseSummary]) -> bool {
+    let mut with_requests = phases.iter().filter_map(|phase| Some((phase, phase.counts?))).peekable();
+    with_requests.peek().is_some()
+        && with_requests.all(|(phase, counts)| phase.timed_out && counts.sent > 0 && counts.completed == 0)
 }
 
 fn device(observed: &Observed<'_>) -> DeviceSummary {
@@ -182,20 +199,6 @@ fn of_device(device: &DeviceSummary) -> Vec<String> {
     }
     warnings.extend(device.problems.iter().map(|problem| format!("{}: {problem}", device.id)));
     warnings
-}
-
-/// A load generator that was late by more than a tenth of what it measured was a part of what it measured.
-fn late_generator(phase: &PhaseSummary) -> Option<String> {
-    let p99 = |metric: &str| Some(phase.metrics.get(metric)?.percentiles.get("p99")?.value?.as_f64());
-    let (lag, service) = (p99("schedule_lag")?, p99("service_time")?);
-    let device = phase.device.as_ref()?;
-    (phase.counts.is_some() && lag > service / 10.0).then(|| {
-        format!(
-            "{} on {device}: the load generator was late, schedule lag p99 {lag:.3} ms: service times include a \
-             part of its own delay",
-            phase.phase
-        )
-    })
 }
 
 fn coverage(sources: &[Observed<'_>], devices: &[DeviceSummary], phases: &[PhaseSummary]) -> Coverage {

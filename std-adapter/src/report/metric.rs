@@ -7,7 +7,7 @@ use phasemeter_core::histogram::HistogramView;
 use phasemeter_core::metric::{Metric, Unit};
 use phasemeter_core::summary::{Percentile, STANDARD};
 
-use super::model::{MetricSummary, Number, PercentileSummary};
+use super::model::{MetricMap, MetricSummary, Number, PercentileSummary};
 use crate::session::{Boot, HostHistogram, PhaseTelemetry, UNNAMED};
 
 /// What a metric is called. Those without a name are told apart by their ids, which mean nothing on other devices.
@@ -38,17 +38,20 @@ struct MergedMetric {
     expected: u64,
     /// Parts have different units: no values are merged.
     is_mixed: bool,
+    /// The first device that has it, and its place in the table there.
+    place: (usize, u8),
 }
 
 impl Metrics {
-    /// The metrics of one boot's phase.
-    pub(super) fn of(boot: &Boot, phase: &PhaseTelemetry) -> Self {
+    /// The metrics of one boot's phase, of the device of this number.
+    pub(super) fn of(device: usize, boot: &Boot, phase: &PhaseTelemetry) -> Self {
         let metrics = phase.metrics().map(|(id, mirror)| {
             let metric = boot.metric(id);
             let name = metric.map_or(MetricName::Unnamed(id), |Metric { name, .. }| MetricName::Told(name.to_owned()));
             let histogram = mirror.histogram().unwrap_or_else(empty);
             let unit = metric.map(|metric| metric.unit);
-            (name, MergedMetric { unit, histogram, expected: mirror.expected(), is_mixed: false })
+            let expected = mirror.expected();
+            (name, MergedMetric { unit, histogram, expected, is_mixed: false, place: (device, id) })
         });
         Self(metrics.filter(|(_, metric)| metric.expected > 0).collect())
     }
@@ -64,7 +67,9 @@ impl Metrics {
                 histogram: empty(),
                 expected: 0,
                 is_mixed: false,
+                place: part.place,
             });
+            merged.place = merged.place.min(part.place);
             merged.is_mixed |= part.is_mixed || merged.unit != part.unit;
             merged.expected = merged.expected.saturating_add(part.expected);
             merged.histogram.merge(&part.histogram);
@@ -83,9 +88,10 @@ impl Metrics {
         self.0.iter().filter(|(_, metric)| metric.is_mixed).map(|(name, _)| name)
     }
 
-    pub(super) fn summaries(&self) -> BTreeMap<String, MetricSummary> {
-        let alike = self.0.iter().filter(|(_, metric)| !metric.is_mixed);
-        alike.map(|(name, metric)| (name.to_string(), summary(metric))).collect()
+    pub(super) fn summaries(&self) -> MetricMap {
+        let mut alike: Vec<_> = self.0.iter().filter(|(_, metric)| !metric.is_mixed).collect();
+        alike.sort_by_key(|(_, metric)| metric.place);
+        alike.into_iter().map(|(name, metric)| (name.to_string(), metric.summary())).collect()
     }
 }
 
@@ -93,8 +99,14 @@ fn empty() -> Box<HostHistogram> {
     Box::default()
 }
 
-fn summary(MergedMetric { unit, histogram, expected, .. }: &MergedMetric) -> MetricSummary {
-    let number = |value| number(*unit, value);
+impl MergedMetric {
+    fn summary(&self) -> MetricSummary {
+        summary_of(self.unit, &self.histogram, self.expected)
+    }
+}
+
+pub(super) fn summary_of(unit: Option<Unit>, histogram: &HistogramView<u64>, expected: u64) -> MetricSummary {
+    let number = |value| number(unit, value);
     MetricSummary {
         unit: match unit {
             Some(Unit::Nanoseconds) => "ms",
@@ -103,14 +115,14 @@ fn summary(MergedMetric { unit, histogram, expected, .. }: &MergedMetric) -> Met
         }
         .to_owned(),
         count: histogram.count(),
-        expected: *expected,
+        expected,
         min: histogram.min().map(number),
         max: histogram.max().map(number),
         mean: histogram.mean().map(number),
         stdev: histogram.stdev().map(number),
         saturated: histogram.saturation().any(),
         relative_error: f64::from(histogram.relative_error_ppm()) / 1e6,
-        percentiles: STANDARD.into_iter().map(|p| (p.to_string(), percentile(*unit, histogram, p))).collect(),
+        percentiles: STANDARD.into_iter().map(|p| (p.to_string(), percentile(unit, histogram, p))).collect(),
     }
 }
 
@@ -118,8 +130,8 @@ fn percentile(unit: Option<Unit>, histogram: &HistogramView<u64>, percentile: Pe
     match histogram.quantile(percentile) {
         Some(quantile) if histogram.resolves(percentile) => PercentileSummary {
             value: Some(number(unit, quantile.value)),
-            lower: Some(number(unit, quantile.lower)),
-            upper: Some(number(unit, quantile.upper)),
+            lower: Some(outward(unit, quantile.lower, f64::next_down)),
+            upper: Some(outward(unit, quantile.upper, f64::next_up)),
             reason: None,
         },
         _ => {
@@ -129,6 +141,17 @@ fn percentile(unit: Option<Unit>, histogram: &HistogramView<u64>, percentile: Pe
         }
     }
 }
+
+/// A bound, moved outward by more than floating point is off where it is not exact.
+fn outward(unit: Option<Unit>, value: u64, outward: fn(f64) -> f64) -> Number {
+    match number(unit, value) {
+        Number::Millis(millis) if value > MOST_EXACT => Number::Millis(outward(outward(millis))),
+        exact => exact,
+    }
+}
+
+/// 2⁵³ nanoseconds are 104 days.
+const MOST_EXACT: u64 = 1 << 53;
 
 #[expect(clippy::cast_precision_loss, reason = "exact up to 104 days")]
 fn number(unit: Option<Unit>, value: u64) -> Number {

@@ -4,9 +4,13 @@
 //! replay rebuilds them byte for byte.
 
 mod model;
+mod verdict;
+mod plan;
 mod metric;
 mod phases;
+mod schedule;
 mod build;
+mod metrics_text;
 mod text;
 
 #[cfg(test)]
@@ -14,7 +18,9 @@ mod tests;
 
 pub use build::{Observed, RunInfo, summarize};
 pub use model::{
-    CountsSummary, Coverage, CoverageCounts, DeviceMode, DeviceSummary, DurationsSummary, FailuresSummary, GapSummary,
-    LineSummary, MetricSummary, Number, PercentileSummary, PhaseSummary, RunSummary, SCHEMA, Summary,
+    ArrivalKind, CountsSummary, Coverage, CoverageCounts, DeviceMode, DeviceSummary, DurationsSummary, FailureMessage,
+    FailuresSummary, GapSummary, LineSummary, MetricMap, MetricSummary, Number, PercentileSummary, PhaseSummary,
+    PlanSummary, RunSummary, SCHEMA, Summary, Verdict,
 };
-pub use text::render;
+pub use text::{render, render_coloured};
+pub use verdict::{Judgement, Thresholds};

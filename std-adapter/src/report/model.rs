@@ -1,10 +1,13 @@
 //! `summary.json` as types. `schema/summary-1.schema.json` of this crate describes it for other languages.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use phasemeter_core::phase::PhaseState;
 use phasemeter_core::plan::PhaseKind;
-use serde::{Deserialize, Serialize};
+use phasemeter_core::time::Duration;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The version of the summary's form. Keys are only ever added to it.
 pub const SCHEMA: &str = "phasemeter.summary/1";
@@ -40,10 +43,26 @@ pub struct RunSummary {
     pub complete: bool,
     /// Why not.
     pub partial_reason: Option<String>,
+    /// Whether it passed; `None` without requests, and as long as nothing failed and not all was observed.
+    pub verdict: Option<Verdict>,
+    /// Why it failed, a sentence each.
+    pub failure_reasons: Vec<String>,
+    /// The part of its requests that was allowed to fail or to be cancelled.
+    pub max_error_rate: f64,
     /// Names the plan's content; `None` if no device told, or they run different plans.
     pub plan_hash: Option<String>,
     /// What a reader of the numbers has to know, a sentence each.
     pub warnings: Vec<String>,
+}
+
+/// Whether a run passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// All was observed, and nothing failed.
+    Passed,
+    /// No request succeeded, or a threshold was exceeded.
+    Failed,
 }
 
 /// Observed of expected samples.
@@ -177,22 +196,90 @@ pub struct PhaseSummary {
     pub counts: Option<CountsSummary>,
     /// How its requests failed; a monitored phase has none.
     pub failures: Option<FailuresSummary>,
+    /// What was planned; `None` if it was not received, there is no plan, or the parts have different ones.
+    pub plan: Option<PlanSummary>,
     /// How long it took.
     pub durations: DurationsSummary,
+    /// Requests sent a second while requests were sent; over devices the sum. `None` until all were sent.
+    pub achieved_rate_rps: Option<f64>,
     /// Successful requests a second over the total duration; over devices the sum. `None` until complete.
     pub throughput_rps: Option<f64>,
     /// Successful of ended requests, failed and cancelled ones included. `None` if none ended.
     pub success_rate: Option<f64>,
     /// Observed of expected samples in this phase.
     pub coverage: CoverageCounts,
-    /// The metrics that have samples, by name; `metric 3 (unnamed)` if the name was not received.
-    pub metrics: BTreeMap<String, MetricSummary>,
+    /// The metrics that have samples, by name, in the order of the device's table; of several devices, in the order in
+    /// which they have them. `metric 3 (unnamed)` if the name was not received.
+    pub metrics: MetricMap,
 }
 
 impl PhaseSummary {
     /// Whether it is the one that a monitored device has open.
     pub(super) fn is_open(&self) -> bool {
         self.kind == Some(PhaseKind::Monitor) && self.state != Some(PhaseState::Complete)
+    }
+}
+
+/// Metrics by name, in an order that is kept: a map of JSON, whose keys stand in that order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MetricMap(Vec<(String, MetricSummary)>);
+
+impl MetricMap {
+    /// The metric of this name.
+    pub fn get(&self, name: &str) -> Option<&MetricSummary> {
+        self.iter().find(|(known, _)| *known == name).map(|(_, metric)| metric)
+    }
+
+    /// Names and metrics, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &MetricSummary)> {
+        self.0.iter().map(|(name, metric)| (name.as_str(), metric))
+    }
+}
+
+/// The names are told apart by who collects them.
+impl FromIterator<(String, MetricSummary)> for MetricMap {
+    fn from_iter<I: IntoIterator<Item = (String, MetricSummary)>>(metrics: I) -> Self {
+        Self(metrics.into_iter().collect())
+    }
+}
+
+impl std::ops::Index<&str> for MetricMap {
+    type Output = MetricSummary;
+
+    /// # Panics
+    /// If there is no metric of this name.
+    fn index(&self, name: &str) -> &MetricSummary {
+        self.get(name).unwrap_or_else(|| panic!("there is no metric {name}"))
+    }
+}
+
+impl Serialize for MetricMap {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for MetricMap {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = MetricMap;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("metrics by name")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<MetricMap, A::Error> {
+                let mut metrics = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    metrics.push(entry);
+                }
+                Ok(MetricMap(metrics))
+            }
+        }
+
+        deserializer.deserialize_map(InOrder)
     }
 }
 
@@ -215,6 +302,18 @@ pub struct CountsSummary {
     pub in_flight: u64,
 }
 
+impl CountsSummary {
+    /// Requests that came back and did not fail.
+    pub fn successful(&self) -> u64 {
+        self.completed.saturating_sub(self.errors)
+    }
+
+    /// Requests that came back or were given up.
+    pub fn ended(&self) -> u64 {
+        self.completed.saturating_add(self.cancelled)
+    }
+}
+
 /// Failed requests by cause; together they are the errors.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FailuresSummary {
@@ -232,6 +331,50 @@ pub struct FailuresSummary {
     pub other_statuses: u64,
     /// Their cause was not received.
     pub unknown: u64,
+    /// What failures said of themselves: the first of each cause, as far as the device told.
+    pub messages: Vec<FailureMessage>,
+}
+
+/// What a failure said of itself: the body of an error, or the operating system's words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureMessage {
+    /// The cause: `not_connected`, `timed_out`, `broken`, `malformed`, or a status code such as `status_503`.
+    pub cause: String,
+    /// Its words, in one printable line.
+    pub message: String,
+}
+
+/// What was planned for a phase: on each device, but for what is said to be of all together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanSummary {
+    /// What each request asks for, in words.
+    pub workload: String,
+    /// When requests were to be sent.
+    pub arrival: ArrivalKind,
+    /// Requests a second, of all devices together; `None` in a closed loop.
+    pub rate_rps: Option<f64>,
+    /// Requests in flight at most, of all devices together; `None` in an open loop.
+    pub concurrency: Option<u64>,
+    /// After how many requests sending stops.
+    pub stop_requests: Option<u64>,
+    /// After how long sending stops, in seconds; with both, whichever comes first.
+    pub stop_s: Option<f64>,
+    /// How long requests in flight may take after that, in seconds.
+    pub grace_s: f64,
+}
+
+/// When requests are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArrivalKind {
+    /// As soon as fewer are in flight than the concurrency.
+    ClosedLoop,
+    /// Evenly spaced.
+    Constant,
+    /// At independent random times.
+    Poisson,
+    /// In a way that this version does not know.
+    Unknown,
 }
 
 /// How long a phase took, in seconds on the device's clock; of several devices, the longest.
@@ -241,6 +384,11 @@ pub struct DurationsSummary {
     pub sending_s: Option<f64>,
     /// From the start to the end.
     pub total_s: Option<f64>,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact up to 104 days")]
+pub(super) fn seconds(length: Duration) -> f64 {
+    length.as_nanos() as f64 / 1e9
 }
 
 /// A value of a metric.

@@ -1,16 +1,22 @@
 //! The phases of a run: of all devices together, and of each.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use phasemeter_core::aggregate::{Aggregate, Timing};
-use phasemeter_core::outcome::Failures;
+use phasemeter_core::outcome::{Failure, Failures};
 use phasemeter_core::phase::{PhaseCounts, PhaseState, PhaseStats};
 use phasemeter_core::plan::PhaseKind;
-use phasemeter_core::time::Duration;
 
 use super::metric::Metrics;
-use super::model::{CountsSummary, CoverageCounts, DeviceSummary, DurationsSummary, FailuresSummary, PhaseSummary};
+use super::model::{
+    CountsSummary, CoverageCounts, DeviceSummary, DurationsSummary, FailureMessage, FailuresSummary, PhaseSummary,
+    PlanSummary, seconds,
+};
 use crate::session::{Boot, PhaseTelemetry};
+
+/// So many messages of failures are kept of a phase over all devices.
+const MAX_MESSAGES: usize = 32;
 
 /// What one phase has in common over devices and boots: its place in the run, name, kind and instance.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +46,10 @@ struct Merged {
     /// How many were merged, those without a report included.
     parts: u32,
     failures: FailuresSummary,
+    /// Of the parts that told; `Some(None)` if they had different ones.
+    plan: Option<Option<PlanSummary>>,
+    /// Of devices side by side.
+    achieved_rate: Option<f64>,
     metrics: Metrics,
     coverage: CoverageCounts,
     state: Option<PhaseState>,
@@ -54,6 +64,8 @@ impl Merged {
             sum: Aggregate::new(timing),
             parts: 0,
             failures: FailuresSummary::default(),
+            plan: None,
+            achieved_rate: None,
             metrics: Metrics::default(),
             coverage: CoverageCounts::of(0, 0, true),
             state: Some(PhaseState::Complete),
@@ -64,21 +76,32 @@ impl Merged {
 
     /// Adds what a boot told of the phase. Of one that is open, what is expected is what its last snapshot told, if
     /// that is `settled`.
-    fn add(&mut self, boot: &Boot, phase: &PhaseTelemetry, settled: bool) {
-        let metrics = Metrics::of(boot, phase);
+    fn add(&mut self, device: usize, boot: &Boot, phase: &PhaseTelemetry, settled: bool) {
+        let metrics = Metrics::of(device, boot, phase);
         let (_, told) = metrics.coverage();
         let (expected, is_final) = if phase.is_over() { (phase.expected(), true) } else { (told, settled) };
         let coverage = CoverageCounts::of(phase.observed(), expected, is_final);
         self.add_part(1, phase.stats(), coverage);
         if let Some(stats) = phase.stats() {
             self.sum.add(stats);
-            self.failures.add(&FailuresSummary::of(phase.failures(), stats.counts.errors));
+            let failures = FailuresSummary::of(phase.failures(), stats.counts.errors);
+            self.failures.add(&FailuresSummary { messages: messages(phase), ..failures });
+        }
+        if let Some(told) = phase.plan().map(PlanSummary::of) {
+            let plan = self.plan.get_or_insert_with(|| Some(told.clone()));
+            *plan = plan.take().filter(|known| *known == told);
         }
         self.metrics.merge(&metrics, false);
     }
 
     /// Adds another device.
     fn merge(&mut self, other: &Self, is_other_device: bool) {
+        let theirs = other.plan.clone().flatten();
+        self.plan = Some(match self.plan.take() {
+            None => theirs,
+            Some(ours) => ours.zip(theirs).and_then(|(ours, theirs)| ours.beside(&theirs)),
+        });
+        self.achieved_rate = Some(self.achieved_rate.unwrap_or(0.0) + other.sent_rate());
         self.sum.merge(&other.sum);
         self.failures.add(&other.failures);
         self.metrics.merge(&other.metrics, is_other_device);
@@ -87,6 +110,13 @@ impl Merged {
         self.state = self.state.min(other.state);
         self.timed_out |= other.timed_out;
         self.cancelled |= other.cancelled;
+    }
+
+    /// Requests sent over the time of sending.
+    #[expect(clippy::cast_precision_loss, reason = "a rate for display")]
+    fn sent_rate(&self) -> f64 {
+        let sending = seconds(self.sum.sending_duration());
+        if sending > 0.0 { self.sum.counts().sent as f64 / sending } else { 0.0 }
     }
 
     fn add_part(&mut self, parts: u32, stats: Option<&PhaseStats>, coverage: CoverageCounts) {
@@ -114,12 +144,16 @@ impl Merged {
             cancelled: self.cancelled,
             counts: has_requests.then(|| CountsSummary::of(self.sum.counts())),
             failures: has_requests.then(|| self.failures.clone()),
+            plan: self.plan.clone().flatten(),
             durations: DurationsSummary {
                 sending_s: (is_sent && has_requests).then(|| seconds(self.sum.sending_duration())),
                 total_s: is_complete.then(|| seconds(self.sum.total_duration())),
             },
+            achieved_rate_rps: (is_sent && has_requests)
+                .then(|| self.achieved_rate.unwrap_or_else(|| self.sent_rate()))
+                .filter(|rate| *rate > 0.0),
             throughput_rps: (is_complete && has_requests).then(|| nanohertz(self.sum.throughput_nanohertz())),
-            success_rate: self.sum.success_rate_ppm().filter(|_| has_requests).map(|ppm| f64::from(ppm) / 1e6),
+            success_rate: has_requests.then(|| CountsSummary::of(self.sum.counts()).success_rate()).flatten(),
             coverage: self.coverage,
             metrics: self.metrics.summaries(),
         }
@@ -130,6 +164,13 @@ impl CountsSummary {
     fn of(counts: &PhaseCounts) -> Self {
         let PhaseCounts { sent, completed, errors, cancelled, unsent, unsent_at_least } = *counts;
         Self { sent, completed, errors, cancelled, unsent, unsent_at_least, in_flight: counts.in_flight() }
+    }
+}
+
+impl CountsSummary {
+    /// Successful of ended requests.
+    fn success_rate(&self) -> Option<f64> {
+        (self.ended() > 0).then(|| ratio(self.successful(), self.ended()))
     }
 }
 
@@ -150,6 +191,7 @@ impl FailuresSummary {
             statuses,
             other_statuses: failures.other_statuses,
             unknown: errors.saturating_sub(failures.total()),
+            messages: Vec::new(),
         }
     }
 
@@ -164,6 +206,12 @@ impl FailuresSummary {
         ] {
             *sum = sum.saturating_add(more);
         }
+        for message in &other.messages {
+            let is_known = self.messages.iter().any(|known| known.cause == message.cause);
+            if !is_known && self.messages.len() < MAX_MESSAGES {
+                self.messages.push(message.clone());
+            }
+        }
         for (code, more) in &other.statuses {
             let sum = self.statuses.entry(*code).or_default();
             *sum = sum.saturating_add(*more);
@@ -171,11 +219,25 @@ impl FailuresSummary {
     }
 }
 
+/// What the failures of a phase said of themselves.
+fn messages(phase: &PhaseTelemetry) -> Vec<FailureMessage> {
+    let details = phase.failure_details().iter();
+    let told = details.map(|(failure, message)| {
+        let cause = match failure {
+            Failure::NotConnected => "not_connected".to_owned(),
+            Failure::TimedOut => "timed_out".to_owned(),
+            Failure::Broken => "broken".to_owned(),
+            Failure::Malformed => "malformed".to_owned(),
+            Failure::Status(code) => format!("status_{code}"),
+        };
+        FailureMessage { cause, message: message.clone() }
+    });
+    told.collect()
+}
+
 impl CoverageCounts {
-    #[expect(clippy::cast_precision_loss, reason = "a ratio for display; equality is decided on the counts")]
     pub(super) fn of(observed: u64, expected: u64, is_final: bool) -> Self {
-        let ratio = if observed == expected { 1.0 } else { observed as f64 / expected as f64 };
-        Self { observed, expected, ratio: is_final.then_some(ratio) }
+        Self { observed, expected, ratio: is_final.then(|| ratio(observed, expected)) }
     }
 
     /// Known if every part is.
@@ -219,7 +281,7 @@ pub(super) fn phases(runs: &[Runs<'_>], devices: &[DeviceSummary]) -> (Vec<Phase
         for (device, views) in &parts {
             let mut part = Merged::new(Timing::Sequential, kind);
             for (boot, phase) in views {
-                part.add(boot, phase, runs.get(*device).is_some_and(|runs| runs.settled));
+                part.add(*device, boot, phase, runs.get(*device).is_some_and(|runs| runs.settled));
             }
             all.merge(&part, parts.len() > 1);
             of_devices.push(part.summary(&key, devices.get(*device).map(|device| device.id.clone())));
@@ -233,9 +295,14 @@ pub(super) fn phases(runs: &[Runs<'_>], devices: &[DeviceSummary]) -> (Vec<Phase
     (summaries, mixed.into_iter().collect())
 }
 
-#[expect(clippy::cast_precision_loss, reason = "exact up to 104 days")]
-pub(super) fn seconds(length: Duration) -> f64 {
-    length.as_nanos() as f64 / 1e9
+/// A part of a whole; of nothing, all. It is one only of all.
+#[expect(clippy::cast_precision_loss, reason = "a ratio for display; equality is decided on the counts")]
+fn ratio(part: u64, whole: u64) -> f64 {
+    match part.cmp(&whole) {
+        Ordering::Equal => 1.0,
+        Ordering::Less => (part as f64 / whole as f64).min(1.0_f64.next_down()),
+        Ordering::Greater => part as f64 / whole as f64,
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate for display")]

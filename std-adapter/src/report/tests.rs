@@ -1,9 +1,11 @@
+mod printed;
+
 use phasemeter_core::metric::Metric;
 use phasemeter_core::name::Name;
-use phasemeter_core::outcome::Failures;
+use phasemeter_core::outcome::{Failure, Failures};
 use phasemeter_core::phase::{PhaseCounts, PhaseState, PhaseStats};
 use phasemeter_core::plan::PhaseKind;
-use phasemeter_core::telemetry::{FailureReport, Finished, Frame, Hello, MetricTable, Mode};
+use phasemeter_core::telemetry::{FailureDetail, FailureReport, Finished, Frame, Hello, MetricTable, Mode};
 
 use super::*;
 use crate::capture::EndReason;
@@ -13,7 +15,7 @@ use crate::session::tests::session;
 use crate::session::{HostHistogram, Session};
 
 fn info(end: EndReason) -> RunInfo {
-    RunInfo { id: "r".into(), started_unix_ns: 0, end: Some((end, 600_000_000_000)) }
+    RunInfo { id: "r".into(), started_unix_ns: 0, end: Some((end, 600_000_000_000)), thresholds: Thresholds::default() }
 }
 
 fn report(end: EndReason, sources: &[(&str, &Session)]) -> Summary {
@@ -57,11 +59,11 @@ fn the_numbers_are_those_of_the_device() {
             assert_eq!(format!("{nanos}"), device.max().unwrap().to_string());
             assert_eq!((summary.relative_error * 1e6).round().to_string(), device.relative_error_ppm().to_string());
         }
-        assert_eq!(entry.metrics.len(), 3);
+        assert_eq!(entry.metrics.iter().len(), 3);
     }
     let text = render(&summary);
     assert!(text.contains("   errors      ") && text.contains("status 503"), "{text}");
-    assert!(text.contains("== warmup   all devices   complete") && text.contains("success 90 %"), "{text}");
+    assert!(text.contains("== warmup   all devices   complete") && text.contains("success 90.00 %"), "{text}");
 }
 
 #[test]
@@ -77,6 +79,22 @@ fn a_lower_bound_says_at_least() {
 }
 
 #[test]
+fn what_timed_out_whole_is_not_complete() {
+    let of = |completed| {
+        let counts = PhaseCounts { sent: 10, completed, cancelled: 10 - completed, ..PhaseCounts::default() };
+        let phase = PhaseStats { counts, timed_out: true, ..complete(0) };
+        of(&Script::default().hello(1).table().phase(phase, completed).zeros(0, 0, completed).finished(1))
+    };
+    let none = of(0);
+    assert!(!none.run.complete && none.run.verdict == Some(Verdict::Failed), "{:?}", none.run);
+    assert!(none.run.partial_reason.as_ref().unwrap().starts_with("every phase timed out"), "{:?}", none.run);
+    assert!(render(&none).starts_with("run r   FAILED   PARTIAL   started"), "{}", render(&none));
+    let one = of(1);
+    assert!(one.run.complete && one.run.verdict == Some(Verdict::Failed), "{:?}", one.run);
+    assert!(render(&one).contains("\nFAILED: 90.00 % of the profiling requests failed or were cancelled (9 of"));
+}
+
+#[test]
 fn failures_whose_cause_did_not_come_are_unknown() {
     let counts = PhaseCounts { sent: 10, completed: 10, errors: 5, ..PhaseCounts::default() };
     let failures = Failures { statuses: [(404, 2)].into_iter().collect(), other_statuses: 1, ..Failures::NONE };
@@ -84,13 +102,18 @@ fn failures_whose_cause_did_not_come_are_unknown() {
         .hello(1)
         .table()
         .say(Frame::Failures(FailureReport { phase: 0, failures }))
+        .say(Frame::FailureDetail(FailureDetail { phase: 0, failure: Failure::Status(404), detail: "no such \nmodel" }))
         .phase(PhaseStats { counts, ..complete(0) }, 10)
         .zeros(0, 0, 10)
         .finished(1);
     let summary = of(&script);
     let failures = merged(&summary, "profiling").failures.as_ref().unwrap();
     assert_eq!((&failures.statuses, failures.other_statuses, failures.unknown), (&[(404, 2)].into(), 1, 2));
-    assert!(render(&summary).contains("   errors      status 404 2   other statuses 1   cause unknown 2\n"));
+    let text = render(&summary);
+    assert!(text.contains("   errors      status 404 2   other statuses 1   cause unknown 2\n"), "{text}");
+    assert!(text.contains("\n               status 404: no such \u{fffd}model\n"), "{text}");
+    let message = FailureMessage { cause: "status_404".into(), message: "no such \u{fffd}model".into() };
+    assert_eq!(failures.messages, [message]);
     assert!(summary.run.partial_reason.unwrap().contains("the causes of 3 of 5 failures"));
     assert!(serde_json::to_string(&summary.phases).unwrap().contains(r#""statuses":{"404":2}"#));
 }
@@ -115,7 +138,7 @@ fn an_endless_run_is_complete_however_the_recording_ended() {
         assert!(merged(&summary, "boot").durations.total_s.is_some());
         let text = render(&summary);
         for said in [
-            "complete   started",
+            "run r   complete   started",
             "recorded 600.0 s of an endless run",
             "== logging #2   all devices   open, as of its last snapshot",
             "   samples     40 ",
@@ -134,6 +157,21 @@ fn an_endless_run_is_complete_however_the_recording_ended() {
     assert!(reason.unwrap().contains("logger: input/output error"));
     let killed = RunInfo { end: None, ..info(EndReason::Finished) };
     assert!(!summarize(&killed, &[Observed { failure: None, ..broken }]).run.complete);
+}
+
+#[test]
+fn what_was_not_recorded_as_it_happened_has_no_length() {
+    let values: Vec<_> = (1..=400).map(|value| (1, value)).collect();
+    let session = session(&monitored(1, &[values.clone(), values]).frames);
+    let said = |source, nanos| {
+        let info = RunInfo { end: Some((EndReason::Finished, nanos)), ..info(EndReason::Finished) };
+        render(&summarize(&info, &[Observed { source, session: &session, failure: None }]))
+    };
+    for (source, nanos) in [("file:m.bin", 600_000_000_000), ("stdin", 1_000), ("stdin", 100_000_000)] {
+        let text = said(source, nanos);
+        assert!(text.contains("\nrecorded a part of an endless run\n"), "{source} {nanos}: {text}");
+    }
+    assert!(said("stdin", 600_000_000_000).contains("recorded 600.0 s of an endless run"));
 }
 
 #[test]
@@ -160,8 +198,31 @@ fn plain_numbers_have_no_decimals() {
     let json = serde_json::to_value(bytes).unwrap();
     assert!(json["max"].is_u64() && json["percentiles"]["p50"]["value"].is_u64(), "{json}");
     let text = render(&summary);
-    assert!(text.contains("bytes written") && text.contains("unit ") && text.contains(" 102400\n"), "{text}");
+    assert!(
+        text.contains("   bytes written          200        512      51456 ") && text.contains(" 102400\n"),
+        "{text}"
+    );
     assert!(!text.contains("512.0"), "{text}");
+}
+
+#[test]
+fn the_plans_of_devices_side_by_side_add_up() {
+    let of = |id, boot| session(&loaded(id, boot, &[vec![500_000; 20]])[0].frames);
+    let summary = report(EndReason::Finished, &[("a", &of("a", 1)), ("b", &of("b", 2))]);
+    let all = merged(&summary, "profiling");
+    let plan = all.plan.as_ref().unwrap();
+    assert_eq!((plan.rate_rps, plan.concurrency, plan.stop_requests), (Some(1_000.0), None, Some(20)));
+    assert_eq!((plan.arrival, plan.workload.as_str(), plan.grace_s), (ArrivalKind::Constant, "GET /", 10.0));
+    let of_devices = summary.phases.iter().filter(|entry| entry.phase == "profiling" && entry.device.is_some());
+    let (planned, sent) = of_devices.fold((0.0, 0.0), |(planned, sent), entry| {
+        (planned + entry.plan.as_ref().unwrap().rate_rps.unwrap(), sent + entry.achieved_rate_rps.unwrap())
+    });
+    assert_eq!((plan.rate_rps, all.achieved_rate_rps), (Some(planned), Some(sent)));
+    assert!((950.0..1_100.0).contains(&sent), "{sent}");
+    // Of different plans nothing is said.
+    let other = session(&loaded("b", 2, &[vec![500_000; 21]])[0].frames);
+    let summary = report(EndReason::Finished, &[("a", &of("a", 1)), ("b", &other)]);
+    assert_eq!(merged(&summary, "profiling").plan, None);
 }
 
 /// A device of one boot with these metrics, each with one value of zero.
@@ -186,7 +247,7 @@ fn devices_with_different_metrics_merge_by_name_and_never_across_units() {
     let summary = report(EndReason::Finished, &[("a", &a), ("b", &b)]);
     assert!(summary.run.complete, "{:?}", summary.run);
     let all = merged(&summary, "profiling");
-    let counts: Vec<_> = all.metrics.iter().map(|(name, metric)| (name.as_str(), metric.count)).collect();
+    let counts: Vec<_> = all.metrics.iter().map(|(name, metric)| (name, metric.count)).collect();
     assert_eq!(counts, [("y", 2), ("z", 2)]);
     let warning = summary.run.warnings.iter().find(|warning| warning.starts_with("x has one unit"));
     assert!(warning.is_some(), "{:?}", summary.run.warnings);
@@ -205,8 +266,8 @@ fn metrics_without_a_name_are_shown_and_never_merged_with_others() {
     assert!(!one.run.complete && one.run.warnings[0].contains("metric 1 has no usable name"), "{:?}", one.run);
     assert!(render(&one).contains("metric 1 (unnamed)"));
     let two = report(EndReason::Finished, &[("a", &a), ("b", &b)]);
-    assert_eq!(merged(&two, "profiling").metrics.keys().collect::<Vec<_>>(), ["x"]);
-    assert_eq!(two.phases.iter().filter(|entry| entry.metrics.contains_key("metric 1 (unnamed)")).count(), 2);
+    assert_eq!(merged(&two, "profiling").metrics.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["x"]);
+    assert_eq!(two.phases.iter().filter(|entry| entry.metrics.get("metric 1 (unnamed)").is_some()).count(), 2);
 }
 
 #[test]

@@ -1,78 +1,116 @@
-//! `report.txt`: the summary as a person reads it.
+//! `report.txt`: the summary as a person reads it, in lines of at most 80 columns.
+//!
+//! What matters comes first: the verdict, what was observed of the run, and of each phase its success, its rate and its
+//! percentiles; then the rest.
 
-use std::fmt::Write as _;
-
-use phasemeter_core::metric::LoadMetric;
 use phasemeter_core::phase::PhaseState;
-use phasemeter_core::summary::STANDARD;
 
+use super::metrics_text;
 use super::model::{
-    CountsSummary, DeviceMode, DeviceSummary, FailuresSummary, MetricSummary, Number, PercentileSummary, PhaseSummary,
-    Summary,
+    ArrivalKind, CountsSummary, DeviceMode, DeviceSummary, FailureMessage, FailuresSummary, PhaseSummary, PlanSummary,
+    Summary, Verdict,
 };
-use crate::text::printable_lines;
+use crate::text::number::{per_second, percent, rate};
+use crate::text::page::{Page, Tone};
 
 /// Renders the report. It depends on the summary alone.
 pub fn render(summary: &Summary) -> String {
-    let mut text = String::new();
-    head(&mut text, summary);
+    pages(summary, false)
+}
+
+/// As [`render`], for a terminal that shows colours: what is good, to be looked at, or bad.
+pub fn render_coloured(summary: &Summary) -> String {
+    pages(summary, true)
+}
+
+fn pages(summary: &Summary, is_coloured: bool) -> String {
+    let mut page = Page::new(is_coloured);
+    head(&mut page, summary);
     for entry in &summary.phases {
         // With one device, its entry says the same as the merged one.
         if entry.device.is_none() || summary.devices.len() > 1 {
-            text.push('\n');
-            phase(&mut text, entry);
+            page.blank();
+            phase(&mut page, entry);
         }
     }
-    text.push('\n');
-    text.push_str(LEGEND);
+    page.blank();
+    page.words("", 0, LEGEND, Tone::Plain);
     if summary.phases.iter().any(|phase| phase.counts.is_some()) {
-        text.push_str(REQUESTS_LEGEND);
+        page.words("", 0, REQUESTS_LEGEND, Tone::Plain);
     }
-    printable_lines(&text)
+    page.into_text()
 }
 
 const LEGEND: &str = "\
-Times in ms, counts as plain numbers. The true nearest-rank percentile of the samples lies within ±: that is the
-histogram's resolution, and says nothing of how a longer run would differ. \"*\": fewer than ten samples lie beyond.
-\"-\": too few samples for it.
-";
+Each true nearest-rank percentile of the samples lies within its row's ± of what is printed. That is the histogram's \
+resolution, and says nothing of how a longer run would differ. All else is exact but for the rounding of what is printed. \
+\"*\": fewer than ten samples lie beyond. \"-\": too few samples for it. Numbers without a unit are plain.";
 const REQUESTS_LEGEND: &str = "\
-Response time counts from the intended send, service time from the actual one; the schedule lag lies between them.
-Failed, cancelled and unsent requests have no latency. Throughput is successful requests over the total duration;
-success is successful of all that ended, cancelled ones included. Inter token latency is the mean gap of each response.
-";
+Response time counts from the intended send, service time from the actual one; schedule lag is how late requests were \
+issued. Failed, cancelled and unsent requests have no latency. Throughput is successful requests over the total duration; success is \
+successful of all that ended, cancelled ones included. Inter token latency is the mean gap of each response.";
 
-fn head(text: &mut String, summary: &Summary) {
+/// Where the items of a phase's lines stand.
+const INDENT: &str = "               ";
+
+fn head(page: &mut Page, summary: &Summary) {
     let run = &summary.run;
-    let state = if run.complete { "complete" } else { "PARTIAL" };
-    let _ = writeln!(text, "run {}   {state}   started {}", run.id, run.started);
-    if let (Some(recorded), true) = (run.recorded_s, run.endless) {
-        let _ = writeln!(text, "recorded {recorded:.1} s of an endless run");
+    let state = if run.complete { ("complete", Tone::Plain) } else { ("PARTIAL", Tone::Caution) };
+    let (id, started) = (run.id.as_str(), format!("started {}", run.started));
+    let verdict = run.verdict.map(|verdict| match verdict {
+        Verdict::Passed => ("passed", Tone::Good),
+        Verdict::Failed => ("FAILED", Tone::Bad),
+    });
+    page.items("run ", [(id, Tone::Plain)].into_iter().chain(verdict).chain([state, (&started, Tone::Plain)]));
+    for reason in &run.failure_reasons {
+        page.words("", 3, &format!("FAILED: {reason}"), Tone::Bad);
     }
     if let Some(reason) = &run.partial_reason {
-        let _ = writeln!(text, "partial because: {reason}");
+        page.words("partial because:", 3, reason, Tone::Caution);
+    }
+    coverage(page, summary);
+    for warning in &run.warnings {
+        page.words("", 3, &format!("WARNING: {warning}"), Tone::Caution);
+    }
+    if run.endless {
+        page.line("", [recorded(summary)]);
     }
     if let Some(plan) = &run.plan_hash {
-        let _ = writeln!(text, "plan {plan}");
+        page.line("plan ", [plan]);
     }
     for device in &summary.devices {
-        head_of_device(text, device);
+        head_of_device(page, device);
     }
-    for warning in &run.warnings {
-        let _ = writeln!(text, "WARNING: {warning}");
+}
+
+/// How much of an endless run there is. What was not recorded as it happened, but from a file or a full pipe, took as long
+/// to read as that takes.
+fn recorded(summary: &Summary) -> String {
+    let of_devices = summary.phases.iter().filter_map(|phase| phase.durations.total_s);
+    let longest = of_devices.fold(0.05, f64::max);
+    let from_files = summary.devices.iter().all(|device| device.source.starts_with("file:"));
+    match summary.run.recorded_s {
+        Some(recorded) if recorded >= longest && !from_files => format!("recorded {recorded:.1} s of an endless run"),
+        _ => "recorded a part of an endless run".to_owned(),
     }
+}
+
+fn coverage(page: &mut Page, summary: &Summary) {
     let coverage = &summary.coverage;
-    let _ = writeln!(
-        text,
-        "coverage {}   {} of {} samples   lost frames {}   crc errors {}   resets {}   left out by devices {}",
-        observed(coverage.samples.ratio),
-        coverage.samples.observed,
-        coverage.samples.expected,
-        coverage.lost_frames,
-        coverage.crc_errors,
-        coverage.resets,
-        coverage.device_dropped,
-    );
+    let samples = &coverage.samples;
+    let mut items = vec![
+        observed(samples),
+        format!("{} of {} samples", samples.observed, samples.expected),
+        format!("lost frames {}", coverage.lost_frames),
+    ];
+    let faults = [
+        ("crc errors", coverage.crc_errors),
+        ("resets", coverage.resets),
+        ("left out by devices", coverage.device_dropped),
+    ];
+    let seen = faults.into_iter().filter(|(_, count)| *count > 0);
+    items.extend(seen.map(|(what, count)| format!("{what} {count}")));
+    page.line("coverage ", items);
     let line = &coverage.line;
     for (count, what) in [
         (line.noise, "segments of noise"),
@@ -83,23 +121,27 @@ fn head(text: &mut String, summary: &Summary) {
         (line.echoes, "echoes of commands"),
     ] {
         if count > 0 {
-            let _ = writeln!(text, "the lines also carried {count} {what}");
+            page.line("", [format!("the lines also carried {count} {what}")]);
         }
     }
 }
 
-fn head_of_device(text: &mut String, device: &DeviceSummary) {
+fn head_of_device(page: &mut Page, device: &DeviceSummary) {
     let firmware = device.firmware.as_deref().unwrap_or("firmware unknown");
-    let mode = if device.mode == Some(DeviceMode::Monitor) { "   monitors itself" } else { "" };
-    let boots = device.boots;
-    let _ = writeln!(text, "device {}   {firmware}{mode}   boots {boots}   from {}", device.id, device.source);
+    let mut items = vec![device.id.clone(), firmware.to_owned()];
+    if device.mode == Some(DeviceMode::Monitor) {
+        items.push("monitors itself".to_owned());
+    }
+    items.push(format!("boots {}", device.boots));
+    items.push(format!("from {}", device.source));
+    page.line("device ", items);
 }
 
-fn phase(text: &mut String, phase: &PhaseSummary) {
+fn phase(page: &mut Page, phase: &PhaseSummary) {
     let instance = if phase.instance > 0 { format!(" #{}", u32::from(phase.instance) + 1) } else { String::new() };
     let mut device = phase.device.as_deref().map_or_else(|| "all devices".to_owned(), |id| format!("device {id}"));
     if phase.device.is_some() && phase.parts > 1 {
-        let _ = write!(device, ", {} boots merged", phase.parts);
+        device += &format!(", {} boots merged", phase.parts);
     }
     let mut state = match phase.state.map(PhaseState::name) {
         None => "state unknown".to_owned(),
@@ -112,166 +154,120 @@ fn phase(text: &mut String, phase: &PhaseSummary) {
     if phase.cancelled {
         state.push_str(", cancelled");
     }
-    let _ = writeln!(text, "== {}{instance}   {device}   {state}", phase.phase);
-    let total = format!("total {}   coverage {}", seconds(phase.durations.total_s), observed(phase.coverage.ratio));
-    if let Some(counts) = &phase.counts {
-        requests(text, phase, counts);
-        let _ = writeln!(text, "   durations   sending {}   {total}", seconds(phase.durations.sending_s));
-        note(text, phase, counts);
-    } else {
-        let _ = writeln!(text, "   samples     {}   {total}", phase.coverage.observed);
-    }
-    // As many columns as a wide terminal has room for.
-    for metrics in metrics_in_order(phase).chunks(5) {
-        table(text, metrics);
-    }
-}
-
-fn requests(text: &mut String, phase: &PhaseSummary, counts: &CountsSummary) {
-    let _ = writeln!(
-        text,
-        "   requests    sent {}   completed {}   errors {}   cancelled {}   in flight {}   unsent {}",
-        counts.sent,
-        counts.completed,
-        counts.errors,
-        counts.cancelled,
-        counts.in_flight,
-        unsent(counts),
-    );
+    page.line("== ", [format!("{}{instance}", phase.phase), device, state]);
+    let coverage = format!("coverage {}", observed(&phase.coverage));
+    let total = format!("total {}", seconds(phase.durations.total_s));
+    let Some(counts) = &phase.counts else {
+        page.line("   samples     ", [phase.coverage.observed.to_string(), total, coverage]);
+        return metrics_text::metrics(page, &phase.metrics);
+    };
+    let throughput = phase.throughput_rps.map_or_else(|| "-".to_owned(), rate);
+    let success = format!("success {}", percent(counts.successful(), counts.ended()));
+    page.line("   rates       ", [success, format!("throughput {throughput}"), coverage]);
+    sent_rate(page, phase);
     if let Some(failures) = phase.failures.as_ref().filter(|_| counts.errors > 0) {
-        let _ = writeln!(text, "   errors      {}", causes(failures));
+        page.items("   errors      ", causes(failures).into_iter().map(|cause| (cause, Tone::Bad)));
+        for FailureMessage { cause, message } in &failures.messages {
+            page.words(INDENT, INDENT.len() + 2, &format!("{}: {message}", cause.replace('_', " ")), Tone::Plain);
+        }
     }
-    let _ = writeln!(
-        text,
-        "   rates       success {}   throughput {}",
-        phase.success_rate.map_or_else(|| "-".to_owned(), percent),
-        phase.throughput_rps.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.2} req/s")),
-    );
+    metrics_text::percentiles(page, &phase.metrics);
+    if let Some(plan) = &phase.plan {
+        planned(page, plan);
+    }
+    requests(page, counts);
+    let sending = format!("sending {}", seconds(phase.durations.sending_s));
+    page.line("   durations   ", [sending, total]);
+    metrics_text::moments(page, &phase.metrics);
+    note(page, phase, counts);
 }
 
-fn unsent(counts: &CountsSummary) -> String {
-    let at_least = if counts.unsent_at_least { "at least " } else { "" };
-    format!("{at_least}{}", counts.unsent)
+fn planned(page: &mut Page, plan: &PlanSummary) {
+    let mut items = vec![plan.workload.clone()];
+    items.push(match (plan.arrival, plan.concurrency) {
+        (ArrivalKind::ClosedLoop, Some(concurrency)) => format!("{concurrency} in flight"),
+        (ArrivalKind::Constant, _) => "evenly spaced".to_owned(),
+        (ArrivalKind::Poisson, _) => "at random".to_owned(),
+        _ => "arrivals of an unknown kind".to_owned(),
+    });
+    let requests = plan.stop_requests.map(|requests| format!("{requests} requests"));
+    let time = plan.stop_s.map(|seconds| format!("{seconds} s"));
+    let stops: Vec<_> = requests.into_iter().chain(time).collect();
+    items.push(format!("until {}", stops.join(" or ")));
+    page.line("   plan        ", items);
 }
 
-fn causes(failures: &FailuresSummary) -> String {
+/// What was sent, beside what was planned.
+fn sent_rate(page: &mut Page, phase: &PhaseSummary) {
+    let planned = phase.plan.as_ref().and_then(|plan| plan.rate_rps);
+    let words = match (planned, phase.achieved_rate_rps) {
+        (Some(planned), Some(sent)) => {
+            let part = sent / planned * 100.0;
+            format!("planned {}, sent {} ({part:.2} %)", rate(planned), per_second(sent))
+        }
+        (Some(planned), None) => format!("planned {}", rate(planned)),
+        (None, Some(sent)) => format!("sent {}", rate(sent)),
+        (None, None) => return,
+    };
+    page.line(INDENT, [words]);
+}
+
+fn requests(page: &mut Page, counts: &CountsSummary) {
+    let mut items = vec![
+        format!("sent {}", counts.sent),
+        format!("completed {}", counts.completed),
+        format!("errors {}", counts.errors),
+        format!("cancelled {}", counts.cancelled),
+    ];
+    if counts.in_flight > 0 {
+        items.push(format!("in flight {}", counts.in_flight));
+    }
+    if counts.unsent > 0 {
+        items.push(format!("unsent {}{}", if counts.unsent_at_least { "at least " } else { "" }, counts.unsent));
+    }
+    page.line("   requests    ", items);
+}
+
+fn causes(failures: &FailuresSummary) -> Vec<String> {
     let statuses = failures.statuses.iter().map(|(code, count)| (format!("status {code}"), *count));
     let before = [
         ("not connected", failures.not_connected),
         ("timed out", failures.timed_out),
-        ("broken off", failures.broken),
+        ("broken", failures.broken),
         ("malformed", failures.malformed),
     ];
     let behind = [("other statuses", failures.other_statuses), ("cause unknown", failures.unknown)];
     let named = |(cause, count): (&str, u64)| (cause.to_owned(), count);
     let all = before.into_iter().map(named).chain(statuses).chain(behind.into_iter().map(named));
-    let seen: Vec<_> = all.filter(|(_, count)| *count > 0).map(|(cause, count)| format!("{cause} {count}")).collect();
-    seen.join("   ")
+    all.filter(|(_, count)| *count > 0).map(|(cause, count)| format!("{cause} {count}")).collect()
 }
 
-fn note(text: &mut String, phase: &PhaseSummary, counts: &CountsSummary) {
-    let successful = counts.completed.saturating_sub(counts.errors);
-    let intended = counts.sent.saturating_add(counts.unsent);
-    if phase.state != Some(PhaseState::Complete) {
-        let _ = writeln!(text, "   NOTE        not seen to its end: counts and metrics are of different moments");
+fn note(page: &mut Page, phase: &PhaseSummary, counts: &CountsSummary) {
+    let (successful, intended) = (counts.successful(), counts.sent.saturating_add(counts.unsent));
+    let words = if phase.state != Some(PhaseState::Complete) {
+        "not seen to its end: counts and metrics are of different moments".to_owned()
     } else if successful < intended {
         let at_least = if counts.unsent_at_least { "at least " } else { "" };
-        let _ = writeln!(
-            text,
-            "   NOTE        latencies cover {successful} of {at_least}{intended} intended requests; the others failed, were cancelled or never sent"
-        );
-    }
+        format!(
+            "latencies cover {successful} of {at_least}{intended} intended requests; the others failed, were cancelled or \
+             never sent"
+        )
+    } else {
+        return;
+    };
+    page.words("   NOTE        ", INDENT.len(), &words, Tone::Caution);
 }
 
 fn seconds(time: Option<f64>) -> String {
     time.map_or_else(|| "-".to_owned(), |time| format!("{time:.3} s"))
 }
 
-/// Those of a load generator first, in the order in which a request has them.
-fn metrics_in_order(phase: &PhaseSummary) -> Vec<(&str, &MetricSummary)> {
-    let is_of_load = |name: &str| LoadMetric::ALL.iter().any(|metric| metric.name() == name);
-    let of_load = LoadMetric::ALL.iter().filter_map(|metric| phase.metrics.get_key_value(metric.name()));
-    let own = phase.metrics.iter().filter(|(name, _)| !is_of_load(name));
-    of_load.chain(own).map(|(name, metric)| (name.as_str(), metric)).collect()
-}
-
-const LABEL: usize = 10;
-const COLUMN: usize = 21;
-/// A percentile with fewer samples beyond it is marked.
-const FEW: u128 = 10;
-
-/// One column a metric, one row a statistic.
-fn table(text: &mut String, metrics: &[(&str, &MetricSummary)]) {
-    let names: Vec<_> = metrics.iter().map(|(name, _)| name.replace('_', " ")).collect();
-    let width = names.iter().map(|name| name.chars().count() + 2).max().unwrap_or(0).max(COLUMN);
-    let mut row = |label: &str, cells: &mut dyn Iterator<Item = String>| {
-        let mut line = format!("   {label:<LABEL$}");
-        for cell in cells {
-            let _ = write!(line, "{cell:>width$}");
-        }
-        let _ = writeln!(text, "{}", line.trim_end());
-    };
-    let of_all = |get: fn(&MetricSummary) -> String| metrics.iter().map(move |(_, metric)| get(metric));
-    row("", &mut names.into_iter());
-    if metrics.iter().any(|(_, metric)| metric.unit != "ms") {
-        row("unit", &mut of_all(|metric| metric.unit.clone()));
-    }
-    row("count", &mut of_all(|metric| metric.count.to_string()));
-    row("min", &mut of_all(|metric| exact(metric.min)));
-    row("mean", &mut of_all(|metric| exact(metric.mean)));
-    row("stdev", &mut of_all(|metric| exact(metric.stdev)));
-    for percentile in STANDARD {
-        let name = percentile.to_string();
-        let cells = metrics.iter().map(|(_, metric)| {
-            let few = u128::from(metric.count) * u128::from(1_000_000 - percentile.ppm()) < FEW * 1_000_000;
-            bounded(metric.percentiles.get(&name), few)
-        });
-        row(&name, &mut { cells });
-    }
-    row("max", &mut of_all(|metric| exact(metric.max)));
-    row("error ≤", &mut of_all(|metric| format!("{:.2} %", metric.relative_error * 100.0)));
-    if metrics.iter().any(|(_, metric)| metric.saturated) {
-        row("saturated", &mut of_all(|metric| if metric.saturated { "YES" } else { "" }.to_owned()));
-    }
-}
-
-fn exact(value: Option<Number>) -> String {
-    value.map_or_else(|| "-".to_owned(), number)
-}
-
-fn bounded(percentile: Option<&PercentileSummary>, few: bool) -> String {
-    let Some(PercentileSummary { value: Some(value), lower: Some(lower), upper: Some(upper), .. }) = percentile else {
-        return "-".to_owned();
-    };
-    let half_width = match (*value, *lower, *upper) {
-        (Number::Plain(value), Number::Plain(lower), Number::Plain(upper)) => {
-            upper.saturating_sub(value).max(value.saturating_sub(lower)).to_string()
-        }
-        (value, lower, upper) => {
-            // Around what is printed, and rounded up: what is proven stays so. Nanoseconds are whole.
-            let printed = (value.as_f64() * 1e3).round() / 1e3;
-            let nanos = ((upper.as_f64() - printed).max(printed - lower.as_f64()) * 1e6).round();
-            let micros = (nanos / 1e3).ceil();
-            if micros == 0.0 { "0".to_owned() } else { number(Number::Millis(micros / 1e3)) }
-        }
-    };
-    format!("{} ±{half_width}{}", number(*value), if few { "*" } else { "" })
-}
-
-/// Milliseconds to the microsecond, plain numbers as they are.
-fn number(value: Number) -> String {
-    match value {
-        Number::Plain(value) => value.to_string(),
-        Number::Millis(value) => format!("{value:.3}"),
-    }
-}
-
-/// Rounded down, so that only all is shown as 100 %.
-fn percent(ratio: f64) -> String {
-    format!("{} %", (ratio * 1e4).floor() / 100.0)
-}
-
 /// Coverage that is known, as a percentage.
-fn observed(ratio: Option<f64>) -> String {
-    ratio.map_or_else(|| "unknown".to_owned(), percent)
+fn observed(coverage: &super::CoverageCounts) -> String {
+    match coverage.ratio {
+        None => "unknown".to_owned(),
+        // Nothing of nothing is all.
+        Some(_) if coverage.observed == coverage.expected => "100 %".to_owned(),
+        Some(_) => percent(coverage.observed, coverage.expected),
+    }
 }

@@ -1,0 +1,233 @@
+//! How well the schedule of a phase was kept, and what kept it from being.
+
+use super::model::{ArrivalKind, CountsSummary, MetricSummary, Number, PhaseSummary};
+use crate::text::number::{per_second, percent, rate};
+
+/// A lag that is less than a tenth of what a user waits for changes no conclusion,
+const LATE_PART: f64 = 0.1;
+/// and less than a millisecond is what timers and schedulers of any host take: a fast server is no reason to warn of it.
+const LATE_MS: f64 = 1.0;
+/// With fewer requests in flight on average, a device that can have but one was free more than half of the time: it was not
+/// the server that held the requests up.
+const IDLE_IN_FLIGHT: f64 = 0.5;
+/// A rate that is off by no more than a hundredth is kept.
+const OFF_PART: f64 = 0.01;
+/// Evenly spaced requests are off by one at either end of the time of sending,
+const OFF_EVEN: f64 = 1.5;
+/// and random ones by so many standard deviations at most, but once in ten thousand runs.
+const OFF_DEVIATIONS: f64 = 4.0;
+
+/// What is to be said of a phase of one device.
+pub(super) fn warnings(phase: &PhaseSummary) -> impl Iterator<Item = String> {
+    let of_device = phase.device.as_ref().zip(phase.counts);
+    let of_device =
+        of_device.filter(|_| phase.plan.as_ref().is_none_or(|plan| plan.arrival != ArrivalKind::ClosedLoop));
+    let told = of_device.map(|(device, counts)| {
+        let place = format!("{} on {device}", phase.phase);
+        [late(phase, &counts, &place), off_plan(phase, &counts, &place)]
+    });
+    told.into_iter().flatten().flatten()
+}
+
+/// Requests that went out late: was it the load generator?
+fn late(phase: &PhaseSummary, counts: &CountsSummary, place: &str) -> Option<String> {
+    let metric = |name| phase.metrics.get(name);
+    let (lag, response) = (p99(metric("schedule_lag")?)?, p99(metric("response_time")?)?);
+    if lag <= LATE_MS || lag <= response * LATE_PART {
+        return None;
+    }
+    let service = metric("service_time")?;
+    let longest = service.max?.as_f64();
+    let gave_up = counts.cancelled > 0 || phase.failures.as_ref().is_some_and(|failures| failures.timed_out > 0);
+    let is_idle = mean_in_flight(service, phase).is_some_and(|in_flight| in_flight < IDLE_IN_FLIGHT);
+    let late = format!("{place}: requests went out late, by {lag:.3} ms at p99");
+    // Where connections were free, and none was held for as long as others were late, only the generator is left.
+    Some(if is_idle && !gave_up && counts.unsent == 0 && longest < lag {
+        format!("{late}: the load generator was the cause, and response times include its delay")
+    } else {
+        format!(
+            "{late}: they may have waited for others in flight, which took up to {longest:.3} ms; response times include \
+             the wait"
+        )
+    })
+}
+
+fn p99(metric: &MetricSummary) -> Option<f64> {
+    metric.percentiles.get("p99")?.value.map(Number::as_f64)
+}
+
+/// How many requests were in flight on average: by Little's law, the sum of their times over that of the phase.
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+fn mean_in_flight(service: &MetricSummary, phase: &PhaseSummary) -> Option<f64> {
+    let total_ms = phase.durations.total_s.filter(|total| *total > 0.0)? * 1e3;
+    Some(service.count as f64 * service.mean?.as_f64() / total_ms)
+}
+
+/// A rate that was not kept, by more than chance and the ends of the time of sending explain.
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+fn off_plan(phase: &PhaseSummary, counts: &CountsSummary, place: &str) -> Option<String> {
+    let plan = phase.plan.as_ref()?;
+    let (planned, sent) = (plan.rate_rps?, phase.achieved_rate_rps?);
+    let expected = planned * phase.durations.sending_s?;
+    let chance = match plan.arrival {
+        ArrivalKind::Poisson => OFF_DEVIATIONS * expected.sqrt(),
+        _ => OFF_EVEN,
+    };
+    let off = (counts.sent as f64 - expected).abs();
+    if off <= chance.max(expected * OFF_PART) {
+        return None;
+    }
+    let intended = counts.sent.saturating_add(counts.unsent);
+    let unsent = match counts.unsent {
+        0 => String::new(),
+        unsent => format!(", and {unsent} requests that were due ({}) were not sent", percent(unsent, intended)),
+    };
+    let part = sent / planned * 100.0;
+    Some(format!("{place}: {} were planned and {} sent ({part:.2} %){unsent}", rate(planned), per_second(sent)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::metric::summary_of;
+    use crate::report::model::{DurationsSummary, FailuresSummary};
+    use crate::report::{PlanSummary, RunInfo, summarize};
+    use crate::session::HostHistogram;
+    use crate::session::tests::{device::loaded, session};
+    use phasemeter_core::metric::Unit;
+
+    const MS: u64 = 1_000_000;
+
+    fn times(values: impl IntoIterator<Item = u64>) -> MetricSummary {
+        let mut histogram = HostHistogram::new();
+        values.into_iter().for_each(|value| histogram.record(value));
+        summary_of(Some(Unit::Nanoseconds), &histogram, histogram.count())
+    }
+
+    /// A phase of 1000 requests at 50 a second, with these times of lag and service.
+    fn phase(lag: impl Fn(u64) -> u64, service: impl Fn(u64) -> u64) -> PhaseSummary {
+        let told = session(&loaded("d", 1, &[vec![500_000; 20]])[0].frames);
+        let observed = crate::report::Observed { source: "line", session: &told, failure: None };
+        let mut phase = summarize(&RunInfo::default(), &[observed]).phases.pop().unwrap();
+        phase.metrics = [
+            ("response_time", times((0..1_000).map(|place| lag(place) + service(place)))),
+            ("service_time", times((0..1_000).map(&service))),
+            ("schedule_lag", times((0..1_000).map(&lag))),
+        ]
+        .map(|(name, metric)| (name.to_owned(), metric))
+        .into_iter()
+        .collect();
+        let counts = CountsSummary { sent: 1_000, completed: 1_000, ..phase.counts.unwrap() };
+        phase.counts = Some(counts);
+        phase.durations = DurationsSummary { sending_s: Some(20.0), total_s: Some(20.0) };
+        phase.achieved_rate_rps = Some(50.0);
+        phase.plan = Some(PlanSummary { rate_rps: Some(50.0), ..phase.plan.unwrap() });
+        phase
+    }
+
+    fn told(phase: &PhaseSummary) -> Vec<String> {
+        warnings(phase).collect()
+    }
+
+    #[track_caller]
+    fn assert_one(phase: &PhaseSummary, part: &str) {
+        let told = told(phase);
+        assert!(told.len() == 1 && told[0].contains(part), "{part}: {told:?}");
+        assert!(told[0].starts_with("profiling on d: "), "{told:?}");
+    }
+
+    const GENERATOR: &str = "the load generator was the cause";
+    const HELD: &str = "they may have waited for others in flight";
+
+    #[test]
+    fn a_generator_is_told_of_when_it_was_the_cause() {
+        // Each hundredth request and the one after are 5 ms late, with a server that takes 1 ms.
+        assert_one(&phase(|place| 5 * MS * u64::from(place % 100 < 2), |_| MS), GENERATOR);
+        assert_one(&phase(|place| 5 * MS * u64::from(place % 100 < 2), |_| MS), "by 4.99");
+    }
+
+    #[test]
+    fn little_lag_is_no_reason() {
+        for (lag, service) in [
+            // As late as the server takes, and far too little to matter.
+            (100_000, 100_000),
+            (990_000, 100_000),
+            // Less than a tenth of what a user waits for.
+            (5 * MS, 60 * MS),
+        ] {
+            assert_eq!(told(&phase(|_| lag, |_| service)), Vec::<String>::new(), "{lag} {service}");
+        }
+        // Just above both.
+        assert_eq!(told(&phase(|_| 1_100_000, |_| 100_000)).len(), 1);
+    }
+
+    #[test]
+    fn a_server_that_stopped_is_not_the_generator() {
+        // It stops for two seconds: four requests are in flight, and a hundred wait for their connections.
+        let stopped = phase(|place| 2_000 * MS / 100 * place.min(100), |place| if place < 4 { 2_000 * MS } else { MS });
+        assert_one(&stopped, HELD);
+        // It is too slow for one connection: it is busy all the time.
+        assert_one(&phase(|place| place * MS, |_| 20 * MS), HELD);
+        let late = || phase(|place| 5 * MS * u64::from(place % 100 < 2), |_| MS);
+        // Requests that came to nothing held connections as well, for a time that nobody knows.
+        let mut timed_out = late();
+        timed_out.failures = Some(FailuresSummary { timed_out: 1, ..FailuresSummary::default() });
+        assert_one(&timed_out, HELD);
+        for change in
+            [|counts: &mut CountsSummary| counts.cancelled = 1, |counts: &mut CountsSummary| counts.unsent = 1]
+        {
+            let mut changed = late();
+            change(changed.counts.as_mut().unwrap());
+            assert_one(&changed, HELD);
+        }
+    }
+
+    #[test]
+    fn a_closed_loop_has_no_schedule() {
+        let mut closed = phase(|_| 5 * MS, |_| MS);
+        assert_eq!(told(&closed).len(), 1);
+        let plan = closed.plan.as_mut().unwrap();
+        (plan.arrival, plan.rate_rps, plan.concurrency) = (ArrivalKind::ClosedLoop, None, Some(8));
+        assert_eq!(told(&closed), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_rate_that_was_not_kept_is_told_beyond_chance() {
+        let sent = |arrival, sent: u32, unsent| {
+            let mut phase = phase(|_| 0, |_| MS);
+            phase.achieved_rate_rps = Some(f64::from(sent) / 20.0);
+            let counts = phase.counts.as_mut().unwrap();
+            (counts.sent, counts.unsent) = (u64::from(sent), unsent);
+            phase.plan.as_mut().unwrap().arrival = arrival;
+            told(&phase)
+        };
+        for (arrival, count, is_told) in [
+            (ArrivalKind::Constant, 990, false),
+            (ArrivalKind::Constant, 989, true),
+            (ArrivalKind::Constant, 1_011, true),
+            // Four standard deviations are 126.
+            (ArrivalKind::Poisson, 880, false),
+            (ArrivalKind::Poisson, 870, true),
+        ] {
+            assert_eq!(sent(arrival, count, 0).len(), usize::from(is_told), "{arrival:?} {count}");
+        }
+        assert_eq!(
+            sent(ArrivalKind::Constant, 800, 200),
+            [
+                "profiling on d: 50.00 req/s were planned and 40.00 sent (80.00 %), and 200 requests that were due (20.00 %) \
+              were not sent"
+            ]
+        );
+    }
+
+    /// Ten requests in nine seconds are one a second.
+    #[test]
+    fn the_ends_of_the_time_of_sending_are_no_fault() {
+        let mut few = phase(|_| 0, |_| MS);
+        few.counts.as_mut().unwrap().sent = 10;
+        few.durations.sending_s = Some(9.0);
+        few.plan.as_mut().unwrap().rate_rps = Some(1.0);
+        few.achieved_rate_rps = Some(10.0 / 9.0);
+        assert_eq!(told(&few), Vec::<String>::new());
+    }
+}
