@@ -40,6 +40,7 @@ fn requests_that_find_no_server_are_errors_and_are_told() {
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let target = format!("http://{gone}");
     let load = run(dir.path(), ["load", "plan.yaml", "--target", &target, "--output", "telemetry.bin"]);
-    assert_eq!(load.code, Some(0), "{}", load.stderr);
+    assert_eq!(load.code, Some(1), "{}", load.stderr);
     assert!(load.stderr.contains("40 requests found no connection"), "{}", load.stderr);
+    assert!(load.stderr.contains("no request succeeded: 40 were sent"), "{}", load.stderr);
 }

@@ -192,7 +192,7 @@ impl<const M: usize, const N: usize, const P: usize> Runner<M, N, P> {
                     }
                 }
                 PhaseState::SendingComplete if counts.in_flight() > 0 && now >= self.deadline => {
-                    self.time_out(now, hook)
+                    self.time_out(now, hook);
                 }
                 PhaseState::SendingComplete if self.has_uncounted() => {
                     self.count_unsent();

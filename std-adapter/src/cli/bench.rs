@@ -11,6 +11,7 @@ use phasemeter_core::telemetry::TelemetryConfig;
 use super::connect_args::ConnectArgs;
 use super::record::{Place, to_report};
 use super::run_config::RunConfigArgs;
+use super::thresholds::ThresholdArgs;
 use super::{interrupt, run_info};
 use crate::hook::Hooks;
 use crate::load::{Load, LoadOptions, Target, split_url};
@@ -81,6 +82,8 @@ pub(super) struct Args {
     /// Print summary.json instead of text.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    thresholds: ThresholdArgs,
     #[command(flatten)]
     run_config: RunConfigArgs,
 }
@@ -157,6 +160,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let stop = interrupt::watch(move || stopper.stop())?;
     let source = RecordingSource { identity: "bench".to_owned(), line, hooks, remote: None };
     let recording = RecordingOptions {
+        thresholds: args.thresholds.thresholds(),
         // The load ends, and says so.
         stop_within: Duration::from_nanos(options.telemetry.line_patience.as_nanos()),
         ..RecordingOptions::new(&place.directory, &place.run_id)

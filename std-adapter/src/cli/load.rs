@@ -15,8 +15,10 @@ use phasemeter_core::time::Instant;
 use super::connect_args::ConnectArgs;
 use super::interrupt;
 use super::run_config::RunConfigArgs;
+use super::thresholds::{ThresholdArgs, code};
 use crate::load::{Load, LoadOptions, LoadOutcome, Target};
 use crate::plan;
+use crate::report::CountsSummary;
 use crate::source::{DEFAULT_BAUD, open_output};
 
 const NOTES: &str = "\
@@ -67,6 +69,8 @@ pub(super) struct Args {
     #[arg(long, hide = true)]
     exit_with_stdin: bool,
     #[command(flatten)]
+    thresholds: ThresholdArgs,
+    #[command(flatten)]
     run_config: RunConfigArgs,
 }
 
@@ -106,7 +110,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let skipped = outcome.skipped_reports;
         super::say(format_args!("{skipped} telemetry reports were left out: the line is slower than they come"));
     }
-    Ok(if outcome.cancelled { ExitCode::from(super::thresholds::INCOMPLETE) } else { ExitCode::SUCCESS })
+    let phases = outcome.phases.iter().map(|phase| (Some(phase.kind), CountsSummary::of(&phase.counts)));
+    let judgement = args.thresholds.thresholds().judge(phases, !outcome.cancelled);
+    judgement.reasons.iter().for_each(super::complain);
+    Ok(ExitCode::from(code(&judgement, !outcome.cancelled)))
 }
 
 /// A line on standard error for each cause.

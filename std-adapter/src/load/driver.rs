@@ -112,8 +112,11 @@ impl Driver<'_> {
                 Step::PhaseBegins => self.warm(),
                 Step::Send(ticket) => self.send(ticket),
                 Step::WaitUntil(due) => self.wait(Duration::from_nanos(due.since(self.clock.now()).as_nanos())).await,
-                // Dropping what is under way closes its connections.
-                Step::PhaseEnded => self.under_way = FuturesUnordered::new(),
+                Step::PhaseEnded => {
+                    // Dropping what is under way closes its connections.
+                    self.under_way = FuturesUnordered::new();
+                    self.outcome.phases.push(*self.device.meter().stats());
+                }
                 Step::Finished => break,
                 // Nobody does: the line has one direction.
                 Step::Asked => {}
@@ -238,7 +241,6 @@ impl Driver<'_> {
         }
         match outcome {
             Ok(()) => {
-                self.outcome.succeeded += 1;
                 for gap in tokens.gaps {
                     self.record(Own::InterChunkLatency, gap);
                 }

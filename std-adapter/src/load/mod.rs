@@ -34,6 +34,7 @@ use std::time::Duration;
 use futures_util::stream::FuturesUnordered;
 use phasemeter_core::device::Device;
 use phasemeter_core::outcome::{Failure, Failures};
+use phasemeter_core::phase::PhaseStats;
 use phasemeter_core::plan::Arrival;
 use phasemeter_core::telemetry::{DrainError, Identity, TelemetryConfig};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -146,8 +147,8 @@ pub struct LoadOutcome {
     pub cancelled: bool,
     /// Telemetry reports that had no room in the queue.
     pub skipped_reports: u32,
-    /// Requests of all phases that succeeded.
-    pub succeeded: u64,
+    /// The phases that were run, as they ended.
+    pub phases: Vec<PhaseStats>,
     /// Failed requests of all phases, by cause.
     pub failures: Failures,
     /// What was said of the first failure of each kind.

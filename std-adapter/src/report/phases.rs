@@ -161,7 +161,8 @@ impl Merged {
 }
 
 impl CountsSummary {
-    fn of(counts: &PhaseCounts) -> Self {
+    /// The counts of a device.
+    pub fn of(counts: &PhaseCounts) -> Self {
         let PhaseCounts { sent, completed, errors, cancelled, unsent, unsent_at_least } = *counts;
         Self { sent, completed, errors, cancelled, unsent, unsent_at_least, in_flight: counts.in_flight() }
     }
