@@ -8,17 +8,16 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use phasemeter::hook::{FileLogConfig, FileLogHook, Hooks, JsonMetricsConfig, JsonMetricsHook};
-use phasemeter::load::{Load, LoadOptions};
+use phasemeter::load::{ConnectOptions, Load, LoadOptions, Target};
 use phasemeter::mock::{LogNormalDelay, MockConfig, MockServer};
 use phasemeter::recorder::{RecordingOptions, RecordingSource, RecordingWatcher, record};
 use phasemeter::replay::{CAPTURE_FILE, RecordedRun, replay};
-use phasemeter::report::Thresholds;
 use phasemeter::session::Note;
 use phasemeter::source::{DEFAULT_BAUD, Line, SourceSpec};
 use phasemeter_core::hook::{PhaseEvent, PhaseHook};
 use phasemeter_core::phase::{Phase, PhaseState, PhaseStats};
 use phasemeter_core::plan::PhaseKind;
-use phasemeter_core::telemetry::{Envelope, Frame, MAX_ENCODED, Received, Receiver as FrameReceiver, TelemetryConfig};
+use phasemeter_core::telemetry::{Envelope, Frame, MAX_ENCODED, Received, Receiver as FrameReceiver};
 use phasemeter_core::time::{self, Instant as DeviceTime};
 use phasemeter_tests::{Device, LIMIT, frames};
 use serde_json::Value;
@@ -89,15 +88,15 @@ fn a_recorder_tells_its_hooks_what_the_load_told_its_own() {
         let plan = phasemeter::plan::load(&plan_file).unwrap();
         let line = SourceSpec::parse("tcp-listen:0", DEFAULT_BAUD).unwrap().open().unwrap();
         let output = TcpStream::connect(line.local_addr().unwrap()).unwrap();
-        let options =
-            LoadOptions { device_id: "device".into(), max_in_flight: 64, telemetry: TelemetryConfig::default() };
-        let load = Load::new(&server.url(), None).unwrap();
+        let options = LoadOptions::new("device");
+        let load = Load::new(Target::parse(&server.url()).unwrap(), &ConnectOptions::default()).unwrap();
         let (load_hooks, by_load) = teller();
         let (record_hooks, by_recorder) = teller();
-        let loading = thread::spawn(move || load.run(plan, Box::new(output), &options, load_hooks).unwrap());
+        let loading = thread::spawn(move || load.run(&plan, Box::new(output), &options, load_hooks).unwrap());
         let run = record_one(line, record_hooks, &place);
         loading.join().unwrap();
-        assert_eq!(run.summary().run.partial_reason, None);
+        let partial = run.summary().run.partial_reason;
+        assert_eq!(partial.is_some_and(|why| why.starts_with("every phase timed out")), name == "stuck");
 
         let (by_load, by_recorder): (Vec<_>, Vec<_>) = (by_load.iter().collect(), by_recorder.iter().collect());
         let shape = |told: &[Told]| -> Vec<_> {

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use phasemeter::hook::Hooks;
 use phasemeter::recorder::{RecordingOptions, RecordingSource, RecordingWatcher, record};
 use phasemeter::replay::{CAPTURE_FILE, RecordedRun, replay};
-use phasemeter::report::{Number, Thresholds};
+use phasemeter::report::Number;
 use phasemeter::session::{Boot, HostHistogram, Note, PhaseTelemetry};
 use phasemeter::source::unix::Pty;
 use phasemeter::source::{DEFAULT_BAUD, SourceSpec};

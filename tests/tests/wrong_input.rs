@@ -78,7 +78,7 @@ fn wrong_input_is_refused_with_one_line() {
         (load("negative.yaml"), vec!["negative.yaml:5:", "rate"]),
         (load("unknown.yaml"), vec!["unknown.yaml:5:", "arival"]),
         (load("endless.yaml"), vec!["endless.yaml:6:", "never end"]),
-        (at("https://127.0.0.1:9"), vec!["https://127.0.0.1:9", "only http://"]),
+        (at("ftp://127.0.0.1:9"), vec!["ftp://127.0.0.1:9", "http://HOST"]),
         (at("127.0.0.1:9"), vec!["127.0.0.1:9", "http://"]),
         (to("no/such/directory/out.bin"), vec!["no/such/directory/out.bin"]),
         (to(&nobody), vec![&nobody]),

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use phasemeter_core::plan::{Arrival, PhaseKind, PhasePlan, Rate, Stop};
-use phasemeter_core::telemetry::TelemetryConfig;
 
 use super::connect_args::ConnectArgs;
 use super::record::{Place, to_report};
@@ -82,6 +81,10 @@ pub(super) struct Args {
     /// Print summary.json instead of text.
     #[arg(long)]
     json: bool,
+    // In place of the switch of all commands, and read where that is.
+    /// Say nothing on standard error but errors; `-q` is the rate here.
+    #[arg(long, conflicts_with = "verbose")]
+    quiet: bool,
     #[command(flatten)]
     thresholds: ThresholdArgs,
     #[command(flatten)]
@@ -146,10 +149,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let hooks = components.hooks.pop().unwrap_or_default();
     let load = Load::new(target.clone(), &args.connect.options())?;
     let options = LoadOptions {
-        device_id: "bench".to_owned(),
         max_in_flight: args.connect.max_in_flight.max(u32::from(args.concurrency.unwrap_or(0))),
-        telemetry: TelemetryConfig::default(),
-        model: None,
+        ..LoadOptions::new("bench")
     };
     load.check(&plan, &options)?;
     load.try_connect().with_context(|| format!("cannot connect to {target}"))?;
@@ -316,7 +317,7 @@ mod tests {
     fn wrong_arguments_are_told() {
         for (arguments, message) in [
             (&["h", "-q", "fast"][..], "such as 200 or 0.5"),
-            (&["h", "-q", "-1"], "0.001"),
+            (&["h", "-q=-1"], "0.001"),
             (&["h", "-z", "0s"], "above 0"),
             (&["h", "-z", "x"], "30s or 5m"),
             (&["h", "-c", "0"], "0"),

@@ -9,7 +9,6 @@ use anyhow::Context;
 use phasemeter_core::hook::PhaseHook;
 use phasemeter_core::outcome::Failure;
 use phasemeter_core::phase::PhaseStats;
-use phasemeter_core::telemetry::TelemetryConfig;
 use phasemeter_core::time::Instant;
 
 use super::connect_args::ConnectArgs;
@@ -85,10 +84,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let load = Load::new(Target::parse(&args.target)?, &args.connect.options())?;
     let options = LoadOptions {
-        device_id: args.device_id.clone(),
         max_in_flight: args.connect.max_in_flight,
-        telemetry: TelemetryConfig::default(),
         model: args.model.clone(),
+        ..LoadOptions::new(&args.device_id)
     };
     load.check(&plan, &options)?;
     let stopper = load.stopper();

@@ -67,6 +67,13 @@ pub struct LoadOptions {
     pub model: Option<String>,
 }
 
+impl LoadOptions {
+    /// A device of this name, with at most 1,024 requests in flight.
+    pub fn new(device_id: impl Into<String>) -> Self {
+        Self { device_id: device_id.into(), max_in_flight: 1024, telemetry: TelemetryConfig::default(), model: None }
+    }
+}
+
 /// Why a load run failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

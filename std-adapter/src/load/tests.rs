@@ -65,7 +65,7 @@ fn server(error_rate: f64) -> MockServer {
 }
 
 fn options() -> LoadOptions {
-    LoadOptions { device_id: "test".into(), max_in_flight: 64, telemetry: TelemetryConfig::default(), model: None }
+    LoadOptions::new("test")
 }
 
 fn load(target: &str, output: impl io::Write + Send + 'static, hooks: Hooks) -> Result<LoadOutcome, LoadError> {
