@@ -147,8 +147,7 @@ fn what_a_hostile_plan_leaves_unsent_when_it_is_cancelled_is_counted_soon() {
         let started = [0, 1].map(|now| run.poll(millis(now)));
         assert!(matches!(started[1], Step::Send(_)));
         run.runner.cancel(millis(1_000_000), &mut run.events);
-        let polls = (1..).find(|_| run.poll(millis(1_000_000)) == Step::PhaseEnded).unwrap();
-        assert!(polls <= 64, "{polls}");
+        assert!((0..64).any(|_| run.poll(millis(1_000_000)) == Step::PhaseEnded), "it ends soon");
         let counts = run.counts();
         assert_eq!((counts.sent + counts.unsent, counts.unsent_at_least), (all, at_least));
         assert_eq!(run.events.0.last(), Some(&(PhaseEvent::Complete, 1_000_000)));

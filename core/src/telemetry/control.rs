@@ -2,9 +2,10 @@
 
 use heapless::String;
 
+use super::answer::{Answer, Reason, Refusal};
 use super::command::{Command, CommandEnvelope, CommandError, MAX_TARGET, decode_command};
 use super::deframe::{Deframer, Segment};
-use super::frame::{Answer, MAX_ENCODED, Reason, Refusal};
+use super::frame::MAX_ENCODED;
 use crate::plan::{PhaseKind, PhasePlan, RunPlan};
 
 /// What the host wants, apart from what [`Control`] does itself.

@@ -4,8 +4,15 @@ use core::fmt;
 
 use serde::Serialize;
 
+use super::answer::Answer;
 use super::checksum::crc32;
-use super::frame::{Envelope, FailureDetail, FailureReport, Frame, MAX_ENCODED, Outgoing, PhasePlanned, PhaseReport};
+use super::frame::{
+    Buckets, Envelope, FailureDetail, FailureReport, Finished, Frame, Hello, MAX_ENCODED, MetricTable, MetricTotals,
+    PhasePlanned, PhaseReport,
+};
+use crate::outcome::Failures;
+use crate::phase::PhaseStats;
+use crate::plan::PhasePlan;
 use crate::time::Instant;
 use crate::wire::{self, Message, Overlong, Writer};
 
@@ -50,6 +57,40 @@ pub fn encode(envelope: &Envelope<'_>, buffer: &mut [u8]) -> Result<usize, Encod
         }
     };
     seal(&Enveloped { head, kind: outgoing.kind(), fields: &outgoing }, buffer)
+}
+
+/// A frame as it is sent, kind by kind as [`Frame`] has them: what it tells of stays where it is.
+///
+/// Without [`FailureDetail`], which only some firmwares send: the others need not have the code for it.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Outgoing<'f> {
+    Hello(&'f Hello<'f>),
+    Metrics(&'f MetricTable<'f>),
+    Phase { stats: &'f PhaseStats, samples: u64, skipped: u32 },
+    Failures { phase: u16, failures: &'f Failures },
+    Buckets(&'f Buckets<'f>),
+    Totals(&'f MetricTotals),
+    Finished(&'f Finished),
+    Answer(&'f Answer),
+    PhasePlanned { index: u16, phase: &'f PhasePlan },
+}
+
+impl Outgoing<'_> {
+    /// The number on the wire, which is the variant's place in [`Frame`].
+    pub(super) const fn kind(&self) -> u32 {
+        match self {
+            Self::Hello(_) => 0,
+            Self::Metrics(_) => 1,
+            Self::Phase { .. } => 2,
+            Self::Failures { .. } => 3,
+            Self::Buckets(_) => 4,
+            Self::Totals(_) => 5,
+            Self::Finished(_) => 6,
+            Self::Answer(_) => 7,
+            Self::PhasePlanned { .. } => 8,
+        }
+    }
 }
 
 /// A frame in its [`Envelope`].

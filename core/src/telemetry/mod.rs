@@ -192,6 +192,7 @@
 //! Once a host has started a run, the device sends the end of each phase and of the run until it is acknowledged, a
 //! bounded number of times.
 
+mod answer;
 mod frame;
 mod checksum;
 mod deframe;
@@ -201,26 +202,28 @@ mod queue;
 mod command;
 mod control;
 mod snapshot;
+mod config;
 mod reporter;
 mod uplink;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use answer::{Answer, Reason, Refusal};
 pub use command::{
     COMMAND_VERSION, Command, CommandEnvelope, CommandError, MAX_TARGET, decode_command, encode_command,
 };
+pub use config::{Identity, TelemetryConfig};
 pub(crate) use control::{Control, Request};
 pub use decode::{DecodeError, Received, Receiver, decode};
 pub use deframe::{Deframer, Segment};
 pub use encode::{EncodeError, encode};
 pub use frame::{
-    Answer, BUCKETS_PER_FRAME, Buckets, BucketsError, Envelope, FailureDetail, FailureReport, Finished, Frame, Hello,
+    BUCKETS_PER_FRAME, Buckets, BucketsError, Envelope, FailureDetail, FailureReport, Finished, Frame, Hello,
     MAX_DETAIL, MAX_ENCODED, MAX_PAYLOAD, METRICS_PER_FRAME, MetricTable, MetricTotals, Mode, PhasePlanned,
-    PhaseReport, Reason, Refusal, VERSION,
+    PhaseReport, VERSION,
 };
 pub(crate) use queue::TxQueue;
-pub use reporter::{Identity, TelemetryConfig};
 pub(crate) use reporter::{LINE_RETRY, RunFacts};
 pub use uplink::DrainError;
 pub(crate) use uplink::Uplink;

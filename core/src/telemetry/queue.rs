@@ -1,7 +1,7 @@
 //! The bounded transmit queue between the telemetry and a line that may be slower.
 
-use super::encode::{Enveloped, seal};
-use super::frame::{MAX_ENCODED, Outgoing, VERSION};
+use super::encode::{Enveloped, Outgoing, seal};
+use super::frame::{MAX_ENCODED, VERSION};
 use crate::time::Instant;
 use crate::wire::Message;
 

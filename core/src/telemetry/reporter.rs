@@ -1,79 +1,17 @@
 //! The device's side of the protocol: which frames are due, from the live phase to the transmit queue.
 
-use heapless::Vec;
+mod make;
 
-use super::frame::{Finished, Hello, MetricTable, Mode, Outgoing};
-use super::queue::{Line, Numbering, TxQueue};
+use super::config::{Identity, TelemetryConfig, nonce};
+use super::encode::Outgoing;
+use super::frame::{Finished, Mode};
+use super::queue::{Numbering, TxQueue};
 use super::snapshot::Progress;
 use crate::meter::Meter;
 use crate::metric::Metric;
-use crate::name::cut;
 use crate::phase::PhaseState;
 use crate::plan::PhasePlan;
 use crate::time::{Duration, Instant};
-use crate::wire::Message;
-
-/// Who the device is. Names beyond [`MAX_NAME`](crate::name::MAX_NAME) bytes are cut.
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Identity<'a> {
-    /// Names the device; the same after every boot.
-    pub device_id: &'a str,
-    /// Differs from boot to boot: random, or a counter in flash.
-    pub boot_id: u64,
-    /// The firmware's name.
-    pub firmware: &'a str,
-    /// The firmware's version.
-    pub firmware_version: &'a str,
-    /// The resolution of the device's clock, in ticks a second.
-    pub clock_hz: u32,
-}
-
-impl<'a> Identity<'a> {
-    /// A device of this name with an unnamed firmware, and a clock that counts nanoseconds.
-    pub const fn new(device_id: &'a str, boot_id: u64) -> Self {
-        Self { device_id, boot_id, firmware: "", firmware_version: "", clock_hz: 1_000_000_000 }
-    }
-}
-
-/// How often what is reported. The defaults suit a line of 115,200 baud.
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct TelemetryConfig {
-    /// Between two hellos, each with the metric table.
-    pub hello_every: Duration,
-    /// Between two reports of a phase, apart from its transitions.
-    pub report_every: Duration,
-    /// Between two snapshots of the histograms: what changed since the last.
-    pub snapshot_every: Duration,
-    /// Each so many snapshots, all buckets are sent and not only what changed.
-    pub keyframe_every: u16,
-    /// How often the final snapshot of a phase, and the end of the run, are sent; zero means once. On a lossless line
-    /// once suffices.
-    pub final_repeats: u8,
-    /// With a host that acknowledges the end of each phase and of the run: how often it is sent at most,
-    pub final_attempts: u8,
-    /// and how long after it was sent it is sent again.
-    pub acknowledge_within: Duration,
-    /// How long the line may take nothing while a run has to wait for it, between phases and at the end; then the run
-    /// goes on, and what was not sent is lost.
-    pub line_patience: Duration,
-}
-
-impl Default for TelemetryConfig {
-    fn default() -> Self {
-        Self {
-            hello_every: Duration::from_secs(1),
-            report_every: Duration::from_millis(250),
-            snapshot_every: Duration::from_millis(500),
-            keyframe_every: 16,
-            final_repeats: 2,
-            final_attempts: 8,
-            acknowledge_within: Duration::from_millis(500),
-            line_patience: Duration::from_secs(10),
-        }
-    }
-}
 
 /// What the hello says of the run. The default is that there is none.
 #[derive(Clone, Copy, Debug, Default)]
@@ -237,17 +175,6 @@ impl<'a, const M: usize> Reporter<'a, M> {
         self.next_due = Instant::BOOT;
     }
 
-    /// Puts a frame that is not a report into the queue; tells whether it fitted.
-    pub(super) fn say<const Q: usize>(
-        &mut self,
-        now: Instant,
-        kind: u32,
-        fields: &dyn Message,
-        queue: &mut TxQueue<Q>,
-    ) -> bool {
-        self.line(now, queue).push_kind(kind, fields)
-    }
-
     /// How many reports were due and found no room in the queue.
     pub(crate) const fn skipped(&self) -> u32 {
         self.skipped
@@ -286,23 +213,7 @@ impl<'a, const M: usize> Reporter<'a, M> {
             self.is_plan_told = false;
         }
         if self.introduced == 0 {
-            let RunFacts { mode, plan_hash, phases } = self.facts;
-            let Identity { device_id, firmware, firmware_version, clock_hz, .. } = self.identity;
-            let hello = Hello {
-                device_id: cut(device_id),
-                firmware: cut(firmware),
-                firmware_version: cut(firmware_version),
-                clock_hz,
-                mode,
-                plan_hash,
-                phases,
-                capacity: u16::try_from(capacity).unwrap_or(u16::MAX),
-                counter_bits: 32,
-                metrics: Self::METRICS,
-                outside: self.outside,
-                skipped: self.skipped,
-            };
-            if !self.line(now, queue).push(&Outgoing::Hello(&hello)) {
+            if !self.tell_hello(now, capacity, queue) {
                 // It is tried again and again, and was skipped once.
                 self.skipped = self.skipped.saturating_add(u32::from(is_due));
                 return;
@@ -310,29 +221,13 @@ impl<'a, const M: usize> Reporter<'a, M> {
             self.introduced = 1;
         }
         while let Some(first) = self.introduced.checked_sub(1).filter(|first| *first < Self::METRICS) {
-            let mut table = MetricTable { first, metrics: Vec::new() };
-            let mut next = first;
-            while next < Self::METRICS && table.metrics.push(self.metric(next)).is_ok() {
-                next += 1;
-            }
-            if !self.line(now, queue).push(&Outgoing::Metrics(&table)) {
-                return;
-            }
+            let Some(next) = self.tell_metrics(now, first, queue) else { return };
             self.introduced = next + 1;
         }
     }
 
-    /// The metric of this id; one without a name if the tables are shorter than the meter.
-    fn metric(&self, id: u8) -> Metric<'a> {
-        let [first, second] = self.tables;
-        let place = usize::from(id);
-        let metric = first.get(place).or_else(|| second.get(place.checked_sub(first.len())?));
-        metric.map_or_else(Metric::default, |metric| Metric { name: cut(metric.name), ..*metric })
-    }
-
-    /// Puts the frames about the live phase that are due into the queue, if there is one: a phase of a plan with that. Never
-    /// waits. Call it after
-    /// [`Reporter::hello`]: it finds out when something is due next.
+    /// Puts the frames about the live phase that are due into the queue, if there is one; one of a plan comes with that.
+    /// Never waits. Call it after [`Reporter::hello`]: it finds out when something is due next.
     ///
     /// A snapshot takes a poll for each metric, and walks the changed parts of its histogram.
     #[inline(never)]
@@ -376,14 +271,14 @@ impl<'a, const M: usize> Reporter<'a, M> {
                 self.is_plan_told = false;
             }
             // A transition is news: it is reported as soon as there is room, and nothing of the phase goes before it.
-            if state == PhaseState::Created || !self.phase(now, meter, queue) {
+            if state == PhaseState::Created || !self.tell_phase(now, meter, queue) {
                 return self.hold_up(now);
             }
             self.reported = Some((index, state));
             self.next_report = now.saturating_add(self.config.report_every);
         } else if now >= self.next_report {
             self.next_report = now.saturating_add(self.config.report_every);
-            if state != PhaseState::Complete && !self.phase(now, meter, queue) {
+            if state != PhaseState::Complete && !self.tell_phase(now, meter, queue) {
                 self.skipped = self.skipped.saturating_add(1);
             }
         }
@@ -458,7 +353,7 @@ impl<'a, const M: usize> Reporter<'a, M> {
             if now < self.next_final {
                 return;
             }
-            if !self.snapshot(now, meter, queue) || !self.phase(now, meter, queue) {
+            if !self.snapshot(now, meter, queue) || !self.tell_phase(now, meter, queue) {
                 return;
             }
             self.finals_left = Some(left - 1);
@@ -473,95 +368,4 @@ impl<'a, const M: usize> Reporter<'a, M> {
             self.next_final = now.saturating_add(self.config.acknowledge_within);
         }
     }
-
-    /// Reports the phase, and its failures if it has any; tells whether all fitted. Failures that were told are not told
-    /// again before the report that belongs to them: where they fit and it does not, they would take its room for ever.
-    fn phase<const N: usize, const Q: usize>(
-        &mut self,
-        now: Instant,
-        meter: &Meter<M, N>,
-        queue: &mut TxQueue<Q>,
-    ) -> bool {
-        let stats = meter.stats();
-        let (samples, skipped) = (meter.samples(), self.skipped);
-        let told = Some((stats.index, stats.counts.errors));
-        if stats.counts.errors > 0 && self.failures_told != told {
-            if !self
-                .line(now, queue)
-                .push(&Outgoing::Failures { phase: stats.index, failures: meter.phase().failures() })
-            {
-                return false;
-            }
-            self.failures_told = told;
-        }
-        let fitted = self.line(now, queue).push(&Outgoing::Phase { stats, samples, skipped });
-        if fitted {
-            self.failures_told = None;
-        }
-        fitted
-    }
-
-    /// Has the next snapshot send all buckets of every metric.
-    #[inline(never)]
-    fn restart<const N: usize>(&mut self, meter: &mut Meter<M, N>) {
-        self.metrics_done = 0;
-        self.progress.fill(Progress::START);
-        meter.mark_all();
-    }
-
-    /// Sends what changed of every metric, as far as it fits; tells whether all of it did. The next call goes on where
-    /// this one stopped.
-    fn snapshot<const N: usize, const Q: usize>(
-        &mut self,
-        now: Instant,
-        meter: &mut Meter<M, N>,
-        queue: &mut TxQueue<Q>,
-    ) -> bool {
-        while self.metrics_done < M {
-            if !self.next_metric(now, meter, queue) {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Sends what changed of the next metric that has changed; tells whether it fitted.
-    fn next_metric<const N: usize, const Q: usize>(
-        &mut self,
-        now: Instant,
-        meter: &mut Meter<M, N>,
-        queue: &mut TxQueue<Q>,
-    ) -> bool {
-        let phase = meter.stats().index;
-        let Self { numbering, progress, metrics_done, .. } = self;
-        let first = numbering.sequence;
-        let mut line = Line { numbering, now, queue };
-        while let (Some(progress), Some((metric, view))) =
-            (progress.get_mut(*metrics_done), meter.metric_mut(*metrics_done))
-        {
-            if !progress.send(phase, metric, view, &mut line) {
-                return false;
-            }
-            *metrics_done += 1;
-            if line.numbering.sequence != first {
-                break;
-            }
-        }
-        true
-    }
-
-    fn line<'q, const Q: usize>(&'q mut self, now: Instant, queue: &'q mut TxQueue<Q>) -> Line<'q, Q> {
-        Line { numbering: &mut self.numbering, now, queue }
-    }
-}
-
-/// Names a run among the boots of its device: counters of boots that are near each other are far apart here.
-///
-/// Source: the mixing step of Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014.
-#[inline(never)]
-fn nonce(boot_id: u64, run: u16) -> u32 {
-    let z = boot_id.wrapping_add(u64::from(run).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    u32::try_from(z >> 32).unwrap_or(0)
 }

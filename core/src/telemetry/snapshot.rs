@@ -2,7 +2,8 @@
 
 use core::cell::Cell;
 
-use super::frame::{BUCKETS_PER_FRAME, Buckets, MAX_HEADER, MAX_PAYLOAD, MetricTotals, Outgoing};
+use super::encode::Outgoing;
+use super::frame::{BUCKETS_PER_FRAME, Buckets, MAX_HEADER, MAX_PAYLOAD, MetricTotals};
 use super::queue::Line;
 use crate::histogram::HistogramView;
 use crate::histogram::counts::CountWriter;

@@ -4,9 +4,12 @@ use core::fmt;
 
 use embedded_io::{Write, WriteReady};
 
-use super::frame::{Answer, FailureDetail, MAX_DETAIL, Outgoing};
+use super::answer::Answer;
+use super::config::{Identity, TelemetryConfig};
+use super::encode::Outgoing;
+use super::frame::{FailureDetail, MAX_DETAIL};
 use super::queue::TxQueue;
-use super::reporter::{Identity, Reporter, TelemetryConfig};
+use super::reporter::Reporter;
 use crate::meter::Meter;
 use crate::metric::Metric;
 use crate::outcome::Failure;
