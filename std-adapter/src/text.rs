@@ -41,6 +41,7 @@ pub fn printable(text: &str) -> String {
 }
 
 /// As [`printable`], in as many lines as before.
+#[cfg(any(test, feature = "cli"))]
 pub(crate) fn printable_lines(text: &str) -> String {
     text.chars().map(|c| if c == '\n' { c } else { shown(c) }).collect()
 }
@@ -157,7 +158,6 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "process")]
     #[test]
     fn a_value_is_quoted_in_one_short_line() {
         assert_eq!(quoted("a \"b\"\n\u{1b}[m\u{202e}"), r#""a \"b\"\n\u{1b}[m\u{202e}""#);

@@ -20,13 +20,15 @@ mod mock_server;
 mod demo;
 mod ports;
 mod plugins;
+mod completions;
+mod man;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use anstream::{AutoStream, ColorChoice};
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::report::{Summary, render, render_coloured};
 use crate::text::{printable, printable_lines};
@@ -67,6 +69,8 @@ enum Command {
     MockServer(mock_server::Args),
     Ports(ports::Args),
     Plugins(plugins::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 /// Runs the command that the process was started with.
@@ -85,6 +89,8 @@ pub fn main() -> ExitCode {
         Command::MockServer(args) => mock_server::run(args),
         Command::Ports(args) => ports::run(args),
         Command::Plugins(args) => plugins::run(&args),
+        Command::Completions(args) => completions::run(&args, CommandLine::command()),
+        Command::Man(args) => man::run(&args, CommandLine::command()),
     };
     match result {
         Ok(code) => code,
@@ -110,22 +116,22 @@ fn complain(what: impl std::fmt::Display) {
 
 /// Writes to standard output.
 fn print(text: &str) -> anyhow::Result<()> {
-    write_all(std::io::stdout().lock(), &printable_lines(text))
+    write_all(std::io::stdout().lock(), printable_lines(text).as_bytes())
 }
 
 /// Prints the report of a run, in colours if a terminal shows it that wants them: `NO_COLOR` and `TERM=dumb` do not.
 fn print_report(summary: &Summary) -> anyhow::Result<()> {
     let stdout = std::io::stdout();
     if stdout.is_terminal() && AutoStream::choice(&stdout) != ColorChoice::Never {
-        write_all(anstream::stdout().lock(), &render_coloured(summary))
+        write_all(anstream::stdout().lock(), render_coloured(summary).as_bytes())
     } else {
-        write_all(stdout.lock(), &render(summary))
+        write_all(stdout.lock(), render(summary).as_bytes())
     }
 }
 
 /// Whoever closed standard output has seen enough: `phasemeter report DIR | head`.
-fn write_all(mut stdout: impl Write, text: &str) -> anyhow::Result<()> {
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+fn write_all(mut stdout: impl Write, text: &[u8]) -> anyhow::Result<()> {
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(error).context("cannot write to standard output")
         }

@@ -23,14 +23,14 @@ fn faults_are_told_with_their_place() {
         ("arrival: {poisson: {rate: -1}}", "p:7:31", "rate of -1 requests a second"),
         ("arrival: {poisson: {rate: .nan}}", "p:7:31", "rate of NaN"),
         ("arrival: {closed_loop: {concurrency: 0}}", "p:7:42", "give at least 1"),
-        ("arival: {poisson: {rate: 1}}", "p:8:5", "unknown field `arival`"),
+        ("arival: {poisson: {rate: 1}}", "p:8:5", "\"arival\" is no key here: did you mean `arrival`?"),
         ("stop: {}", "p:7:11", "would never end"),
         ("stop: {duration: 0s}", "p:7:11", "would send nothing"),
         ("stop: {duration: soon}", "p:7:22", "no length of time"),
         ("workload: {get: {path: x}}", "p:7:28", "begin with `/`"),
         ("workload: {chat: {prompt_tokens: 1, output_tokens: 0}}", "p:7:56", "at least one output token"),
-        ("kind: cooking", "p:7:11", "unknown variant `cooking`"),
-        ("kind: monitor", "p:7:11", "unknown variant `monitor`"),
+        ("kind: cooking", "p:7:11", "\"cooking\" is not known here: there are `warmup`, `profiling` and `cooldown`"),
+        ("kind: monitor", "p:7:11", "\"monitor\" is not known here"),
     ] {
         let error = parse("p", &with(line)).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.starts_with(&format!("{place}: ")) && error.contains(message), "{line}: {error}");

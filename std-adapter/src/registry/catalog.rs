@@ -10,13 +10,13 @@ use super::config::Params;
 use super::error::{BoxError, Diagnostic, RegistryError};
 use super::fields::Findings;
 use super::manifest::{self, Entry, Origin, Package};
-use super::name::{check_class_path, is_name, normal, short_name};
+use super::name::{check_class_path, is_name, short_name};
 use super::param::Param;
 use super::places;
 use super::protocol::{Constructor, Protocol};
 use super::resolve::{self, Resolution};
 use crate::text::quoted;
-use crate::yaml;
+use crate::yaml::{self, normal};
 
 /// A manifest is small; a larger file is something else.
 const MAX_MANIFEST_BYTES: u64 = 1 << 20;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::name::normal;
+use crate::yaml::normal;
 
 /// The kinds of components.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

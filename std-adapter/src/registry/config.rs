@@ -5,10 +5,9 @@ use serde_json::Value as Json;
 
 use super::error::{BoxError, Diagnostic, RegistryError};
 use super::fields::{Findings, map};
-use super::name::suggestion;
 use super::param::Param;
 use crate::text::quoted;
-use crate::yaml::{At, Key, Node, Value};
+use crate::yaml::{At, Key, Node, Value, suggestion};
 
 /// What stands for the number of the source in the configuration of a hook.
 const SOURCE: &str = "{source}";

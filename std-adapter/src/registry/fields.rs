@@ -1,9 +1,8 @@
 //! The fields of a YAML map, read so that every fault is told at once.
 
 use super::error::Diagnostic;
-use super::name::{nearest, suggestion};
 use crate::text::quoted;
-use crate::yaml::{At, Key, Node, Value};
+use crate::yaml::{At, Key, Node, Value, nearest, suggestion};
 
 /// More faults than anybody reads are not kept.
 const MAX_FINDINGS: usize = 50;

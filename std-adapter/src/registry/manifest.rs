@@ -10,10 +10,10 @@ use serde::Serialize;
 
 use super::category::Category;
 use super::fields::{Fields, Findings, list};
-use super::name::{check_class_path, is_class_path, is_name, normal};
+use super::name::{check_class_path, is_class_path, is_name};
 use super::param::{Param, ParamType};
 use crate::text::quoted;
-use crate::yaml::{Key, Node, Value, parse};
+use crate::yaml::{Key, Node, Value, normal, parse};
 
 /// The components that one manifest can declare.
 const MAX_ENTRIES: usize = 1_000;

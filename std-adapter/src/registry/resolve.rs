@@ -5,8 +5,9 @@ use std::cmp::Reverse;
 use super::category::Category;
 use super::error::RegistryError;
 use super::manifest::{Entry, Origin};
-use super::name::{is_class_path, normal, suggestion};
+use super::name::is_class_path;
 use crate::text::quoted;
+use crate::yaml::{normal, suggestion};
 
 /// What a name means, and what else it could have meant.
 #[derive(Clone, Debug)]

@@ -86,7 +86,7 @@ fn every_fault_of_a_manifest_has_its_place() {
             "phase_hooks: {a: {class: b:C, config_params: [{name: p, type: str, min: 1}]}}",
             "m:1:47: `p` of type str cannot be at least 1: see `min` and `max`",
         ),
-        ("a: 1\na: 2", "m:2:1: duplicate mapping key: a"),
+        ("a: 1\na: 2", "m:2:1: \"a\" is there twice"),
         ("phase_hooks:\n\t- x", "m:2:"),
         ("phase_hooks: [", "m:1:"),
         ("phase_hooks: {1: {class: a:B}, ", "m:1:"),

@@ -170,6 +170,7 @@ pub(crate) fn padded(text: &str, columns: usize) -> String {
 }
 
 /// The start of a text that fits so many columns, with a mark if that is not all of it.
+#[cfg(any(test, feature = "cli"))]
 pub(crate) fn cut(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();

@@ -30,6 +30,7 @@ pub(crate) enum Value {
 
 /// The key of a map.
 #[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "registry"), expect(dead_code, reason = "only the registry looks at keys"))]
 pub(crate) struct Key {
     pub(crate) at: At,
     pub(crate) name: String,
@@ -49,6 +50,7 @@ impl Node {
     }
 
     /// The value without places.
+    #[cfg(feature = "registry")]
     pub(crate) fn to_json(&self) -> serde_json::Value {
         match &self.value {
             Value::Null => serde_json::Value::Null,
@@ -61,6 +63,7 @@ impl Node {
     }
 }
 
+#[cfg(feature = "registry")]
 impl From<serde_json::Value> for Node {
     fn from(json: serde_json::Value) -> Self {
         let at = At::default();

@@ -12,6 +12,7 @@ use crate::process::aiperf::is_context_overflow;
 pub(super) struct Profile<'a>(pub(super) &'a mut RequestRecord);
 
 #[derive(Deserialize)]
+#[serde(expecting = "metadata, which is an object")]
 struct Metadata<'a> {
     #[serde(borrow)]
     benchmark_phase: Option<Text<'a>>,
