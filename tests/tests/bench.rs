@@ -109,6 +109,28 @@ phases:
 }
 
 #[test]
+fn a_stall_between_tokens_shows_in_the_gaps_and_hides_in_the_mean_of_each_answer() {
+    let config = MockConfig {
+        first_token: "1ms".parse().unwrap(),
+        inter_token: "1ms".parse().unwrap(),
+        faults: "slow-token=200ms:0.25".parse().unwrap(),
+        ..MockConfig::default()
+    };
+    let server = server(config);
+    let directory = tempfile::tempdir().unwrap();
+    let arguments = ["--chat", "-n", "40", "-c", "4", "--output-tokens", "50"];
+    let measured = bench(directory.path(), &server.url(), &arguments);
+    assert_eq!(measured.code, Some(0), "{}", measured.stderr);
+    let summary = summary(directory.path());
+    let metrics = &phase(&summary, "profiling")["metrics"];
+    let value = |metric: &str, which: &str| metrics[metric]["percentiles"][which]["value"].as_f64().unwrap();
+    assert_eq!(metrics["inter_chunk_latency"]["count"], 40 * 49);
+    assert!(value("inter_chunk_latency", "p50") < 20.0 && value("inter_chunk_latency", "p99.9") >= 199.0);
+    assert!(metrics["inter_token_latency"]["max"].as_f64() < Some(50.0), "an answer's mean hides its stall");
+    assert_eq!(metrics["output_sequence_length"]["max"], 50);
+}
+
+#[test]
 fn a_key_that_is_not_set_is_told_before_anything_is_sent() {
     let server = server(MockConfig::default());
     let directory = tempfile::tempdir().unwrap();
@@ -225,7 +247,7 @@ phases:
     }
 
     /// What the report says of a generator that was late.
-    const LATE: &str = "the load generator was late";
+    const LATE: &str = "requests went out late";
 
     /// 100 requests a second for 4 s; in the middle, `who` is stopped for a second. A server's queue of connections holds those
     /// of that second.
