@@ -74,15 +74,15 @@ impl<C: Counter> HistogramView<C> {
     #[inline(never)]
     fn add(&mut self, value: u64, times: u64) -> Touched {
         self.add_sums(times, u128::from(value) * u128::from(times));
-        match square(value).checked_mul(u128::from(times)) {
-            Some(squares) => self.add_squares(squares),
-            None => self.fill_squares(),
-        }
         if value == 0 {
             self.min_inexact = false;
             // Zeros are no more than values, so the flag for the count covers them.
             self.zero = self.zero.saturating_add(times);
             return Touched::Zero;
+        }
+        match square(value).checked_mul(u128::from(times)) {
+            Some(squares) => self.add_squares(squares),
+            None => self.fill_squares(),
         }
         if self.len == 0 {
             (self.least, self.span) = (value, 1);

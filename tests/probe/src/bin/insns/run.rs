@@ -82,23 +82,25 @@ impl<'a> Load<'a> {
         let mut device = Device::new(storage, identity(), &[], config, ());
         device.run(plan).then_some(())?;
         let mut load = Self { device, now: Instant::BOOT };
-        // The phase begins, and its start is reported.
+        // The phase begins with a request that is in time, and its start is reported.
+        load.request(0, false);
         (0..9).for_each(|_| load.poll());
         Some(load)
     }
 
-    /// A request that is due now, sent a little late, and the wait for the next.
+    /// A request that is due now, issued and sent a little late, and the wait for the next.
     fn request(&mut self, latency: u64, streams: bool) {
-        if let Step::Send(mut ticket) = self.device.poll(self.now, true) {
+        let late = self.after(latency / 1_000);
+        if let Step::Send(mut ticket) = self.device.poll(late, true) {
             let end = self.after(latency);
-            ticket.mark_sent(self.after(latency / 1_000));
+            ticket.mark_sent(late);
             if streams {
                 ticket.mark_token(self.after(latency / 2));
                 ticket.mark_token(end);
             }
             black_box(self.device.finish(ticket, end, Outcome::Success)).ok();
         }
-        let _ = black_box(self.device.poll(self.now, true));
+        let _ = black_box(self.device.poll(late, true));
         self.now = self.after(1_000_000);
     }
 
