@@ -42,11 +42,17 @@ pub(super) fn exit_code(summary: &Summary) -> ExitCode {
 /// The exit code of a run of which this was judged. That nothing succeeded is known whatever was not observed; of an error
 /// rate, more would have been known.
 pub(super) fn code(judgement: &Judgement, is_complete: bool) -> u8 {
-    match (judgement.nothing_succeeded, is_complete) {
-        (true, _) => FAILED_RUN,
-        (false, false) => INCOMPLETE,
-        (false, true) if judgement.reasons.is_empty() => 0,
-        (false, true) => FAILED_RUN,
+    let failed = !judgement.reasons.is_empty();
+    match is_complete {
+        _ if judgement.nothing_succeeded => FAILED_RUN,
+        false => INCOMPLETE,
+        true => {
+            if failed {
+                FAILED_RUN
+            } else {
+                0
+            }
+        }
     }
 }
 

@@ -79,20 +79,16 @@ pub(super) fn moments(page: &mut Page, metrics: &MetricMap) {
         let typical = metric.mean.map_or_else(|| values.first().copied().unwrap_or(0), nanos);
         let scale_of_row = scale(metric, typical, &values, columns.room());
         let count = metric.count.to_string();
-        match scale_of_row.filter(|_| count.len() <= columns.room()) {
-            Some(scale) => {
-                let print = |value| scale.print(value, columns.room()).map(Printed::text);
-                let texts = numbers.map(|number| number.and_then(print).unwrap_or_else(|| "-".to_owned()));
-                let cells = std::iter::once(&count).chain(&texts).map(|text| (text.as_str(), ""));
-                columns.row(page, name, unit(metric, scale), cells, "");
-            }
-            None => {
-                let print = |value| scale(metric, value, &[value], ANY_ROOM)?.print(value, ANY_ROOM);
-                let texts =
-                    numbers.map(|number| number.and_then(print).map_or_else(|| "-".to_owned(), Printed::with_unit));
-                let cells = std::iter::once(&count).chain(&texts).zip(MOMENTS);
-                Columns::titled(page, name, cells.map(|(text, title)| format!("{title} {text}")));
-            }
+        if let Some(scale) = scale_of_row.filter(|_| count.len() <= columns.room()) {
+            let print = |value| scale.print(value, columns.room()).map(Printed::text);
+            let texts = numbers.map(|number| number.and_then(print).unwrap_or_else(|| "-".to_owned()));
+            let cells = std::iter::once(&count).chain(&texts).map(|text| (text.as_str(), ""));
+            columns.row(page, name, unit(metric, scale), cells, "");
+        } else {
+            let print = |value| scale(metric, value, &[value], ANY_ROOM)?.print(value, ANY_ROOM);
+            let texts = numbers.map(|number| number.and_then(print).map_or_else(|| "-".to_owned(), Printed::with_unit));
+            let cells = std::iter::once(&count).chain(&texts).zip(MOMENTS);
+            Columns::titled(page, name, cells.map(|(text, title)| format!("{title} {text}")));
         }
         if metric.saturated {
             let words = format!("{name}: a counter was full, and what is derived from it is too low");

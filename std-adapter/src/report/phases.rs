@@ -39,6 +39,25 @@ impl Key {
     }
 }
 
+/// What was planned for a phase.
+enum Planned {
+    /// No part told.
+    Untold,
+    /// All parts that told were to do the same, or devices side by side were to do this together.
+    Told(PlanSummary),
+    /// Parts were to do different things, or a device did not tell.
+    Different,
+}
+
+impl Planned {
+    fn known(&self) -> Option<&PlanSummary> {
+        match self {
+            Self::Told(plan) => Some(plan),
+            _ => None,
+        }
+    }
+}
+
 /// A phase of one device over its boots, or of all devices.
 struct Merged {
     kind: Option<PhaseKind>,
@@ -46,8 +65,7 @@ struct Merged {
     /// How many were merged, those without a report included.
     parts: u32,
     failures: FailuresSummary,
-    /// Of the parts that told; `Some(None)` if they had different ones.
-    plan: Option<Option<PlanSummary>>,
+    plan: Planned,
     /// Of devices side by side.
     achieved_rate: Option<f64>,
     metrics: Metrics,
@@ -64,7 +82,7 @@ impl Merged {
             sum: Aggregate::new(timing),
             parts: 0,
             failures: FailuresSummary::default(),
-            plan: None,
+            plan: Planned::Untold,
             achieved_rate: None,
             metrics: Metrics::default(),
             coverage: CoverageCounts::of(0, 0, true),
@@ -88,19 +106,23 @@ impl Merged {
             self.failures.add(&FailuresSummary { messages: messages(phase), ..failures });
         }
         if let Some(told) = phase.plan().map(PlanSummary::of) {
-            let plan = self.plan.get_or_insert_with(|| Some(told.clone()));
-            *plan = plan.take().filter(|known| *known == told);
+            self.plan = match &self.plan {
+                Planned::Untold => Planned::Told(told),
+                Planned::Told(known) if *known == told => Planned::Told(told),
+                _ => Planned::Different,
+            };
         }
         self.metrics.merge(&metrics, false);
     }
 
     /// Adds another device.
     fn merge(&mut self, other: &Self, is_other_device: bool) {
-        let theirs = other.plan.clone().flatten();
-        self.plan = Some(match self.plan.take() {
-            None => theirs,
-            Some(ours) => ours.zip(theirs).and_then(|(ours, theirs)| ours.beside(&theirs)),
-        });
+        let together = match (self.plan.known(), other.plan.known()) {
+            (None, theirs) if self.parts == 0 => theirs.cloned(),
+            (Some(ours), Some(theirs)) => ours.beside(theirs),
+            _ => None,
+        };
+        self.plan = together.map_or(Planned::Different, Planned::Told);
         self.achieved_rate = Some(self.achieved_rate.unwrap_or(0.0) + other.sent_rate());
         self.sum.merge(&other.sum);
         self.failures.add(&other.failures);
@@ -144,7 +166,7 @@ impl Merged {
             cancelled: self.cancelled,
             counts: has_requests.then(|| CountsSummary::of(self.sum.counts())),
             failures: has_requests.then(|| self.failures.clone()),
-            plan: self.plan.clone().flatten(),
+            plan: self.plan.known().cloned(),
             durations: DurationsSummary {
                 sending_s: (is_sent && has_requests).then(|| seconds(self.sum.sending_duration())),
                 total_s: is_complete.then(|| seconds(self.sum.total_duration())),

@@ -3,6 +3,8 @@
 //! What matters comes first: the verdict, what was observed of the run, and of each phase its success, its rate and its
 //! percentiles; then the rest.
 
+use std::fmt::Write as _;
+
 use phasemeter_core::phase::PhaseState;
 
 use super::metrics_text;
@@ -141,7 +143,7 @@ fn phase(page: &mut Page, phase: &PhaseSummary) {
     let instance = if phase.instance > 0 { format!(" #{}", u32::from(phase.instance) + 1) } else { String::new() };
     let mut device = phase.device.as_deref().map_or_else(|| "all devices".to_owned(), |id| format!("device {id}"));
     if phase.device.is_some() && phase.parts > 1 {
-        device += &format!(", {} boots merged", phase.parts);
+        let _ = write!(device, ", {} boots merged", phase.parts);
     }
     let mut state = match phase.state.map(PhaseState::name) {
         None => "state unknown".to_owned(),

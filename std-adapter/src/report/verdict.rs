@@ -55,10 +55,8 @@ impl Thresholds {
         } else {
             reasons.extend(self.error_rate(&phases));
         }
-        let verdict = match reasons.is_empty() {
-            false => Some(Verdict::Failed),
-            true => is_complete.then_some(Verdict::Passed),
-        };
+        let passed = is_complete.then_some(Verdict::Passed);
+        let verdict = if reasons.is_empty() { passed } else { Some(Verdict::Failed) };
         Judgement { verdict, reasons, nothing_succeeded }
     }
 

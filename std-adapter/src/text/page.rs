@@ -1,5 +1,7 @@
 //! Text for people: lines of at most [`WIDTH`] columns, made printable, and coloured if the reader wants that.
 
+use std::fmt::Write as _;
+
 use anstyle::{AnsiColor, Style};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -136,7 +138,7 @@ impl Page {
 
     fn push(&mut self, text: &str, tone: Tone) {
         let style = if self.is_coloured { tone.style() } else { Style::new() };
-        self.text.push_str(&format!("{style}{text}{style:#}"));
+        let _ = write!(self.text, "{style}{text}{style:#}");
         self.column += width(text);
         self.is_fresh = false;
     }

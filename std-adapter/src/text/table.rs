@@ -1,6 +1,8 @@
 //! Tables that fit a line: a label, a unit, cells of one width, and a narrow last column.
 
-use super::page::{Page, WIDTH, padded, width};
+use std::fmt::Write as _;
+
+use super::page::{Page, Tone, WIDTH, padded, width};
 use super::printable;
 
 /// What stands before every row.
@@ -47,7 +49,7 @@ impl Columns {
     ) {
         let mut label = printable(label);
         if width(&label) > self.label {
-            page.words(&" ".repeat(INDENT), INDENT, &label, super::page::Tone::Plain);
+            page.words(&" ".repeat(INDENT), INDENT, &label, Tone::Plain);
             label = String::new();
         }
         let mut line = " ".repeat(INDENT) + &padded(&label, self.label);
@@ -55,15 +57,15 @@ impl Columns {
             line += &padded(&format!(" {unit}"), self.unit);
         }
         for (number, mark) in cells {
-            line += &format!("{number:>number_width$}{mark:1}", number_width = self.cell.saturating_sub(1));
+            let _ = write!(line, "{number:>number_width$}{mark:1}", number_width = self.cell.saturating_sub(1));
         }
-        line += &format!("{last:>last_width$}", last_width = self.last);
+        let _ = write!(line, "{last:>last_width$}", last_width = self.last);
         page.raw(&line);
     }
 
     /// The row of a label whose cells have no room: each has its title with it.
     pub(crate) fn titled(page: &mut Page, label: &str, cells: impl IntoIterator<Item = String>) {
-        page.words(&" ".repeat(INDENT), INDENT, label, super::page::Tone::Plain);
+        page.words(&" ".repeat(INDENT), INDENT, label, Tone::Plain);
         page.line(&" ".repeat(2 * INDENT), cells);
     }
 }

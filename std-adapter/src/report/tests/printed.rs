@@ -275,20 +275,23 @@ fn a_report_says_what_the_json_says() {
     let json: Vec<_> = summary.phases.iter().filter(|phase| phase.device.is_none()).collect();
     assert_eq!(phases.len(), json.len());
     for (text, json) in phases.into_iter().zip(json) {
-        let number = |before: &str| -> f64 {
+        let token = |before: &str| {
             let before = if before == "sent" { "   sent ".to_owned() } else { format!(" {before} ") };
             let mut rests = text.split(&before).skip(1);
-            let number = rests.find_map(|rest| rest.split_whitespace().next()?.parse().ok());
-            number.unwrap_or_else(|| panic!("{before}: {text}"))
+            let is_number = |token: &&str| token.starts_with(|c: char| c.is_ascii_digit());
+            let token = rests.find_map(|rest| rest.split_whitespace().next().filter(is_number));
+            token.unwrap_or_else(|| panic!("{before}: {text}"))
         };
         let counts = json.counts.unwrap();
-        let told = ["sent", "completed", "errors", "cancelled"].map(number);
-        assert_eq!(told, [counts.sent, counts.completed, counts.errors, counts.cancelled].map(|count| count as f64));
+        let count = |before: &str| token(before).parse::<u64>().unwrap();
+        let number = |before: &str| token(before).parse::<f64>().unwrap();
+        let told = ["sent", "completed", "errors", "cancelled"].map(count);
+        assert_eq!(told, [counts.sent, counts.completed, counts.errors, counts.cancelled]);
         let failures = json.failures.as_ref().unwrap();
-        let causes = ["not connected", "timed out", "broken", "status 503"].map(number);
+        let causes = ["not connected", "timed out", "broken", "status 503"].map(count);
         let known = [failures.not_connected, failures.timed_out, failures.broken, failures.statuses[&503]];
-        assert_eq!(causes, known.map(|count| count as f64));
-        assert_eq!(causes.iter().sum::<f64>(), number("errors"));
+        assert_eq!(causes, known);
+        assert_eq!(causes.iter().sum::<u64>(), counts.errors);
         let plan = json.plan.as_ref().unwrap();
         assert!(text.contains("   plan        GET /   evenly spaced   until 1500 requests\n"), "{text}");
         let (planned, sent) = (plan.rate_rps.unwrap(), json.achieved_rate_rps.unwrap());
