@@ -75,6 +75,7 @@ impl Aggregate {
         sum.cancelled = sum.cancelled.saturating_add(part.cancelled);
         sum.unsent = sum.unsent.saturating_add(part.unsent);
         sum.unsent_at_least |= part.unsent_at_least;
+        sum.held = sum.held.saturating_add(part.held);
         match self.timing {
             Timing::Concurrent => {
                 self.sending = self.sending.max(sending);
@@ -154,6 +155,7 @@ mod tests {
                 errors: requests / 2,
                 unsent: 1,
                 unsent_at_least: seconds == 5,
+                held: 1,
                 ..PhaseCounts::default()
             },
             ..*Phase::new(0, PhaseKind::Profiling, 0).stats()
@@ -178,5 +180,6 @@ mod tests {
         assert_eq!(in_turn.total_duration(), Duration::from_secs(15));
         assert_eq!(in_turn.success_rate_ppm(), Some(500_000));
         assert_eq!((in_turn.counts().unsent, in_turn.counts().unsent_at_least), (2, true));
+        assert_eq!(in_turn.counts().held, 2);
     }
 }

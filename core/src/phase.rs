@@ -85,6 +85,7 @@ impl Phase {
                     cancelled: 0,
                     unsent: 0,
                     unsent_at_least: false,
+                    held: 0,
                 },
             },
             failures: Failures::NONE,
@@ -140,6 +141,11 @@ impl Phase {
         counts.unsent = counts.unsent.saturating_add(requests);
         counts.unsent_at_least = at_least;
         Ok(())
+    }
+
+    /// Counts a request that was sent after it had waited for one in flight.
+    pub(crate) const fn count_held(&mut self) {
+        self.stats.counts.held = self.stats.counts.held.saturating_add(1);
     }
 
     /// Created → started.

@@ -52,6 +52,9 @@ pub struct PhaseCounts {
     /// There were at least so many unsent requests: they are being counted, or in a cancelled run were more than
     /// [`MOST_UNSENT`](crate::runner::MOST_UNSENT). Of a phase that is complete the number is exact but for that.
     pub unsent_at_least: bool,
+    /// Requests sent that had been due while the device could take none: each waited for one in flight. What else is sent
+    /// late is the device's own delay.
+    pub held: u64,
 }
 
 impl PhaseCounts {

@@ -73,6 +73,8 @@ pub(crate) struct Runner<const M: usize, const N: usize, const P: usize> {
     /// When sending stopped: what was due before is overdue.
     stopped: Instant,
     next_progress: Instant,
+    /// When a request was due and the driver could take none, the last time.
+    held_until: Option<Instant>,
     cancelled: bool,
     /// A plan is being run.
     active: bool,
@@ -92,6 +94,7 @@ impl<const M: usize, const N: usize, const P: usize> Runner<M, N, P> {
             deadline: Instant::BOOT,
             stopped: Instant::BOOT,
             next_progress: Instant::BOOT,
+            held_until: None,
             cancelled: false,
             active: false,
         }
@@ -255,6 +258,7 @@ impl<const M: usize, const N: usize, const P: usize> Runner<M, N, P> {
         self.deadline = stop.duration.map_or(Instant::MAX, |duration| now.saturating_add(duration));
         self.advance(|phase| phase.start(now));
         self.schedule.start(now);
+        self.held_until = None;
         self.next_progress = now.saturating_add(PROGRESS_EVERY);
         hook.on_event(PhaseEvent::Start, self.meter.stats(), now);
     }
@@ -265,9 +269,16 @@ impl<const M: usize, const N: usize, const P: usize> Runner<M, N, P> {
             Some(due) if due > now => Err(due.min(self.deadline)),
             Some(due) if ready => {
                 self.schedule.advance();
+                if self.held_until.is_some_and(|until| due <= until) {
+                    self.meter.phase_mut().count_held();
+                }
                 self.meter.send(self.run, due, now).map_err(|_| self.deadline)
             }
-            _ => Err(self.deadline),
+            Some(_) => {
+                self.held_until = Some(now);
+                Err(self.deadline)
+            }
+            None => Err(self.deadline),
         }
     }
 

@@ -124,6 +124,22 @@ fn a_slow_server_shows_as_schedule_lag_in_an_open_loop() {
 }
 
 #[test]
+fn requests_that_wait_for_one_in_flight_are_held_and_those_that_a_device_forgets_are_not() {
+    let phases = [phase(Arrival::constant(100), Stop::requests(11))];
+    let mut run = Run::of(&phases);
+    run.drive(Duration::from_millis(20), 1);
+    assert_eq!(run.counts().held, 10, "all but the first");
+    // Connections enough, and a driver that does not look for a second.
+    let mut run = Run::of(&phases);
+    assert!(matches!(run.poll(millis(0)), Step::Send(_)));
+    for _ in 0..10 {
+        assert!(matches!(run.poll(millis(1_000)), Step::Send(_)));
+    }
+    assert_eq!((run.counts().sent, run.counts().held), (11, 0));
+    assert!(run.max_millis(LoadMetric::ScheduleLag).is_none_or(|lag| lag == 0), "nothing has come back yet");
+}
+
+#[test]
 fn what_is_overdue_when_sending_ends_is_counted_as_unsent() {
     let limited = Stop { requests: Some(60), duration: Some(SECOND) };
     for (stop, unsent) in [(Stop::after(SECOND), 50), (limited, 10)] {

@@ -85,7 +85,8 @@
 //! a monitored phase its place), `state` `u32` (0 created, 1 started, 2 sending complete, 3 complete), `timed_out` `bool`,
 //! `cancelled` `bool`, `started_at`, `sending_complete_at`, `completed_at` each `Option<u64>` (nanoseconds since boot),
 //! `sent`, `completed`, `errors`, `cancelled`, `unsent` each `u64`, `unsent_at_least` `bool` (there may be more unsent
-//! requests: they are still counted, or a cancelled run has left off), then `samples` `u64` (how many values the histograms of all metrics hold together), `skipped` `u32`.
+//! requests: they are still counted, or a cancelled run has left off), `held` `u64` (sent after they had waited for one in
+//! flight), then `samples` `u64` (how many values the histograms of all metrics hold together), `skipped` `u32`.
 //!
 //! Boot and index identify a phase; kind, label and instance never change. States only advance and counts only grow: a
 //! report that says less than one before it is late. Once sending is complete `sent` does not change any more, nor does

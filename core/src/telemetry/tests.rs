@@ -160,6 +160,7 @@ impl Content {
                 cancelled: n(13),
                 unsent: n(14),
                 unsent_at_least: flag(7),
+                held: n(14) / 2,
             },
         }
     }

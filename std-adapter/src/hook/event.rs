@@ -161,6 +161,7 @@ pub(super) mod tests {
             cancelled: 10,
             unsent: 0,
             unsent_at_least: false,
+            held: 3,
         },
     };
 

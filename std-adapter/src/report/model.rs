@@ -298,6 +298,8 @@ pub struct CountsSummary {
     pub unsent: u64,
     /// or at least so many.
     pub unsent_at_least: bool,
+    /// Requests sent that had waited for one in flight, as no more could be.
+    pub held: u64,
     /// Requests that neither came back nor were given up.
     pub in_flight: u64,
 }

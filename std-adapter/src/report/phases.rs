@@ -185,8 +185,8 @@ impl Merged {
 impl CountsSummary {
     /// The counts of a device.
     pub fn of(counts: &PhaseCounts) -> Self {
-        let PhaseCounts { sent, completed, errors, cancelled, unsent, unsent_at_least } = *counts;
-        Self { sent, completed, errors, cancelled, unsent, unsent_at_least, in_flight: counts.in_flight() }
+        let PhaseCounts { sent, completed, errors, cancelled, unsent, unsent_at_least, held } = *counts;
+        Self { sent, completed, errors, cancelled, unsent, unsent_at_least, held, in_flight: counts.in_flight() }
     }
 }
 

@@ -7,9 +7,6 @@ use crate::text::number::{per_second, percent, rate};
 const LATE_PART: f64 = 0.1;
 /// and less than a millisecond is what timers and schedulers of any host take: a fast server is no reason to warn of it.
 const LATE_MS: f64 = 1.0;
-/// With fewer requests in flight on average, a device that can have but one was free more than half of the time: it was not
-/// the server that held the requests up.
-const IDLE_IN_FLIGHT: f64 = 0.5;
 /// A rate that is off by no more than a hundredth is kept.
 const OFF_PART: f64 = 0.01;
 /// Evenly spaced requests are off by one at either end of the time of sending,
@@ -36,31 +33,20 @@ fn late(phase: &PhaseSummary, counts: &CountsSummary, place: &str) -> Option<Str
     if lag <= LATE_MS || lag <= response * LATE_PART {
         return None;
     }
-    let service = metric("service_time")?;
-    let longest = service.max?.as_f64();
-    let gave_up = counts.cancelled > 0 || phase.failures.as_ref().is_some_and(|failures| failures.timed_out > 0);
-    let is_idle = mean_in_flight(service, phase).is_some_and(|in_flight| in_flight < IDLE_IN_FLIGHT);
     let late = format!("{place}: requests went out late, by {lag:.3} ms at p99");
-    // Where connections were free, and none was held for as long as others were late, only the generator is left.
-    Some(if is_idle && !gave_up && counts.unsent == 0 && longest < lag {
+    // The latest hundredth decides the percentile.
+    Some(if counts.held.saturating_mul(100) < counts.sent {
         format!("{late}: the load generator was the cause, and response times include its delay")
     } else {
         format!(
-            "{late}: they may have waited for others in flight, which took up to {longest:.3} ms; response times include \
-             the wait"
+            "{late}: {} of {} waited for others, as no more could be in flight; response times include the wait",
+            counts.held, counts.sent
         )
     })
 }
 
 fn p99(metric: &MetricSummary) -> Option<f64> {
     metric.percentiles.get("p99")?.value.map(Number::as_f64)
-}
-
-/// How many requests were in flight on average: by Little's law, the sum of their times over that of the phase.
-#[expect(clippy::cast_precision_loss, reason = "an estimate")]
-fn mean_in_flight(service: &MetricSummary, phase: &PhaseSummary) -> Option<f64> {
-    let total_ms = phase.durations.total_s.filter(|total| *total > 0.0)? * 1e3;
-    Some(service.count as f64 * service.mean?.as_f64() / total_ms)
 }
 
 /// A rate that was not kept, by more than chance and the ends of the time of sending explain.
@@ -90,7 +76,7 @@ fn off_plan(phase: &PhaseSummary, counts: &CountsSummary, place: &str) -> Option
 mod tests {
     use super::*;
     use crate::report::metric::summary_of;
-    use crate::report::model::{DurationsSummary, FailuresSummary};
+    use crate::report::model::DurationsSummary;
     use crate::report::{PlanSummary, RunInfo, summarize};
     use crate::session::HostHistogram;
     use crate::session::tests::{device::loaded, session};
@@ -137,7 +123,7 @@ mod tests {
     }
 
     const GENERATOR: &str = "the load generator was the cause";
-    const HELD: &str = "they may have waited for others in flight";
+    const HELD: &str = "waited for others, as no more could be in flight";
 
     #[test]
     fn a_generator_is_told_of_when_it_was_the_cause() {
@@ -163,23 +149,14 @@ mod tests {
 
     #[test]
     fn a_server_that_stopped_is_not_the_generator() {
-        // It stops for two seconds: four requests are in flight, and a hundred wait for their connections.
-        let stopped = phase(|place| 2_000 * MS / 100 * place.min(100), |place| if place < 4 { 2_000 * MS } else { MS });
-        assert_one(&stopped, HELD);
-        // It is too slow for one connection: it is busy all the time.
-        assert_one(&phase(|place| place * MS, |_| 20 * MS), HELD);
-        let late = || phase(|place| 5 * MS * u64::from(place % 100 < 2), |_| MS);
-        // Requests that came to nothing held connections as well, for a time that nobody knows.
-        let mut timed_out = late();
-        timed_out.failures = Some(FailuresSummary { timed_out: 1, ..FailuresSummary::default() });
-        assert_one(&timed_out, HELD);
-        for change in
-            [|counts: &mut CountsSummary| counts.cancelled = 1, |counts: &mut CountsSummary| counts.unsent = 1]
-        {
-            let mut changed = late();
-            change(changed.counts.as_mut().unwrap());
-            assert_one(&changed, HELD);
-        }
+        let held = |held| {
+            let mut phase = phase(|place| 5 * MS * u64::from(place % 100 < 2), |_| MS);
+            phase.counts.as_mut().unwrap().held = held;
+            phase
+        };
+        assert_one(&held(10), HELD);
+        assert_one(&held(10), "10 of 1000");
+        assert_one(&held(9), GENERATOR);
     }
 
     #[test]

@@ -227,6 +227,9 @@ fn requests(page: &mut Page, counts: &CountsSummary) {
     if counts.unsent > 0 {
         items.push(format!("unsent {}{}", if counts.unsent_at_least { "at least " } else { "" }, counts.unsent));
     }
+    if counts.held > 0 {
+        items.push(format!("held {}", counts.held));
+    }
     page.line("   requests    ", items);
 }
 

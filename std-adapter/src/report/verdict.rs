@@ -102,7 +102,7 @@ mod tests {
 
     fn counts(sent: u64, completed: u64, errors: u64, cancelled: u64) -> CountsSummary {
         let in_flight = sent - completed - cancelled;
-        CountsSummary { sent, completed, errors, cancelled, unsent: 0, unsent_at_least: false, in_flight }
+        CountsSummary { sent, completed, errors, cancelled, unsent: 0, unsent_at_least: false, held: 0, in_flight }
     }
 
     const PROFILING: Option<PhaseKind> = Some(PhaseKind::Profiling);

@@ -286,8 +286,8 @@ fn may_become(first: &PhaseReport, later: &PhaseReport) -> bool {
     if a.state == PhaseState::Complete {
         return a == b && first.samples == later.samples;
     }
-    let of = |PhaseCounts { sent, completed, errors, cancelled, unsent, .. }: PhaseCounts| {
-        [sent, completed, errors, cancelled, unsent]
+    let of = |PhaseCounts { sent, completed, errors, cancelled, unsent, held, .. }: PhaseCounts| {
+        [sent, completed, errors, cancelled, unsent, held]
     };
     let is_exact = a.state == PhaseState::SendingComplete && !a.counts.unsent_at_least;
     let unsent = |stats: &PhaseStats| (stats.counts.unsent, stats.counts.unsent_at_least);

@@ -112,6 +112,7 @@ fn load_phase() -> PhaseReport {
                 cancelled: 1,
                 unsent: 1024,
                 unsent_at_least: true,
+                held: 12,
             },
         },
         samples: 3_126,
