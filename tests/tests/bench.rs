@@ -246,6 +246,10 @@ phases:
         );
     }
 
+    fn on_one_line(report: &str) -> String {
+        report.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
     /// What the report says of a generator that was late.
     const LATE: &str = "the load generator was the cause";
 
@@ -261,7 +265,7 @@ phases:
         who(&server.process, bench.child());
         let ended = bench.wait(LIMIT);
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-        (summary(directory.path()), ended.stdout)
+        (summary(directory.path()), on_one_line(&ended.stdout))
     }
 
     fn stop_for_a_second(process: &Child) {
@@ -305,7 +309,7 @@ phases:
             fs::remove_dir_all(directory.path().join("run")).ok();
             let ended = bench(directory.path(), &server.url, &["-q", "50", "-z", "2s"]);
             assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-            ended.stdout
+            on_one_line(&ended.stdout)
         });
         assert!(reports.iter().any(|report| !report.contains(LATE)), "{}", reports[0]);
     }

@@ -23,7 +23,7 @@ fn the_latest_run_is_the_one_that_was_begun_last() {
     record("second", "phasemeter-runs/m", 1, &["--max-error-rate", "0"]);
     record("third with a name of 32 bytes ok", "phasemeter-runs/a", 2, &[]);
     let touched = fs::File::open(place.path().join("phasemeter-runs/z/capture.pmcap")).unwrap();
-    touched.set_modified(SystemTime::now() + Duration::from_secs(60)).unwrap();
+    touched.set_modified(SystemTime::now() + Duration::from_mins(1)).unwrap();
     fs::create_dir(place.path().join("phasemeter-runs/no-run")).unwrap();
 
     let listed = run(place.path(), ["report", "--list"]);
