@@ -54,7 +54,9 @@ impl Bench {
         let setup =
             Setup { phasemeter, plan: &file, directory: &directory, image, server, parameters, qemu, shows: false };
         let status = setup.run()?;
-        if !status.success() {
+        // Without metering every request counts as cancelled: a run in which nothing succeeded.
+        let may_fail = parameters.contains(&"metering=off") && status.code() == Some(1);
+        if !status.success() && !may_fail {
             bail!("a run ended with {status}; it is in {}", directory.display());
         }
         let summary: Value = serde_json::from_str(&read(&directory.join("run/summary.json"))?)?;
