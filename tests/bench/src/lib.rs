@@ -9,6 +9,7 @@ pub mod decode;
 #[expect(clippy::missing_panics_doc, reason = "it is the tests' device, without what else their crate needs")]
 #[path = "../../src/device.rs"]
 pub mod device;
+#[expect(clippy::missing_panics_doc, reason = "as of the device, which records there as well")]
 #[path = "../../src/direct.rs"]
 pub mod direct;
 pub mod instructions;
