@@ -39,7 +39,9 @@ impl ResultsAggregator {
         let _ = writeln!(text, "Total Records: {}", grouped(result.record_count()));
         let _ = writeln!(text, "Result Sets: {}", grouped(results.len() as u64));
         if let Some(rate) = number("success_rate") {
-            let _ = writeln!(text, "Success Rate: {:.2}%", rate * 100.0);
+            // Only all is 100 %, and only none is 0 %.
+            let percent = if rate > 0.0 && rate < 1.0 { (rate * 100.0).clamp(0.01, 99.99) } else { rate * 100.0 };
+            let _ = writeln!(text, "Success Rate: {percent:.2}%");
         }
         if let Some(rate) = number("throughput_rps") {
             let _ = writeln!(text, "Throughput: {rate:.2} req/s ({})", name_of(self.timing(results)));

@@ -17,7 +17,7 @@ impl PlanSummary {
         let workload = match &plan.workload {
             Workload::Get { path } => format!("GET {}", printable(path)),
             Workload::Chat { prompt_tokens, output_tokens } => {
-                format!("chat, {prompt_tokens} tokens for {output_tokens}")
+                format!("chat, {prompt_tokens} prompt and {output_tokens} output tokens")
             }
             Workload::Host { content } => format!("request {content:016x}"),
             _ => "a request of an unknown kind".to_owned(),
