@@ -69,12 +69,6 @@ pub(super) struct Args {
     /// Makes what is random repeatable: arrivals, prompts, the order of bodies.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
-    #[command(flatten)]
-    request: RequestArgs,
-    #[command(flatten)]
-    chat: ChatArgs,
-    #[command(flatten)]
-    connect: ConnectArgs,
     /// The run directory; a new one under ./phasemeter-runs unless given.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -89,6 +83,13 @@ pub(super) struct Args {
     thresholds: ThresholdArgs,
     #[command(flatten)]
     run_config: RunConfigArgs,
+    // Headings hold for what follows them.
+    #[command(flatten)]
+    request: RequestArgs,
+    #[command(flatten)]
+    chat: ChatArgs,
+    #[command(flatten)]
+    connect: ConnectArgs,
 }
 
 /// What each request asks for.

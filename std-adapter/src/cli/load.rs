@@ -62,8 +62,6 @@ pub(super) struct Args {
     /// The device's name in the telemetry; at most 32 bytes count.
     #[arg(long, value_name = "NAME", default_value = "phasemeter-load")]
     device_id: String,
-    #[command(flatten)]
-    connect: ConnectArgs,
     /// End when standard input does: whoever started this process is gone.
     #[arg(long, hide = true)]
     exit_with_stdin: bool,
@@ -71,6 +69,9 @@ pub(super) struct Args {
     thresholds: ThresholdArgs,
     #[command(flatten)]
     run_config: RunConfigArgs,
+    // Its heading holds for what follows it.
+    #[command(flatten)]
+    connect: ConnectArgs,
 }
 
 /// How long a TCP server that takes the telemetry may take to be there.

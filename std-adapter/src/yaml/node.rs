@@ -30,7 +30,7 @@ pub(crate) enum Value {
 
 /// The key of a map.
 #[derive(Clone, Debug)]
-#[cfg_attr(not(feature = "registry"), expect(dead_code, reason = "only the registry looks at keys"))]
+#[cfg_attr(not(any(feature = "registry", test)), expect(dead_code, reason = "only the registry looks at keys"))]
 pub(crate) struct Key {
     pub(crate) at: At,
     pub(crate) name: String,
@@ -50,7 +50,7 @@ impl Node {
     }
 
     /// The value without places.
-    #[cfg(feature = "registry")]
+    #[cfg(any(feature = "registry", test))]
     pub(crate) fn to_json(&self) -> serde_json::Value {
         match &self.value {
             Value::Null => serde_json::Value::Null,
