@@ -77,7 +77,7 @@ pub(super) struct Args {
     json: bool,
     // In place of the switch of all commands, and read where that is.
     /// Say nothing on standard error but errors; `-q` is the rate here.
-    #[arg(long, conflicts_with = "verbose")]
+    #[arg(long)]
     quiet: bool,
     #[command(flatten)]
     thresholds: ThresholdArgs,

@@ -18,10 +18,10 @@ pub(super) enum Verbosity {
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct VerbosityArgs {
     /// Say nothing on standard error but errors.
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true)]
     quiet: bool,
     /// Say more: each phase as it starts and ends, and each gap in the telemetry.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
     verbose: bool,
 }
 
