@@ -185,3 +185,21 @@ fn a_capture_cut_anywhere_gives_what_came_before() {
         assert!(exited.stderr.lines().all(|line| line.starts_with("phasemeter: ")), "{}", exited.stderr);
     }
 }
+
+#[test]
+fn options_that_cannot_be_are_refused() {
+    let place = tempfile::tempdir().unwrap();
+    for (arguments, part) in [
+        (&["record", "-", "--max-duration", "0s"][..], "above 0"),
+        (&["record", "-", "--max-duration", "soon"], "30s or 5m"),
+        (&["record", "-", "--baud", "0"], "--baud"),
+        (&["run", "p.yaml", "--device", "x", "--max-duration", "0s"], "above 0"),
+        (&["load", "p.yaml", "--target", "http://h", "--output", "o", "--device-id", ""], "a device has a name"),
+        (&["load", "p.yaml", "--target", "http://h", "--output", "o", "--max-error-rate", "101"], "0 to 100"),
+    ] {
+        let exited = run(place.path(), arguments);
+        assert_eq!(exited.code, Some(2), "{arguments:?}");
+        assert!(exited.stderr.contains(part), "{arguments:?}: {}", exited.stderr);
+    }
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "nothing was written");
+}

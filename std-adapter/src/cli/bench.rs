@@ -11,7 +11,7 @@ use super::connect_args::ConnectArgs;
 use super::record::{Place, to_report};
 use super::run_config::RunConfigArgs;
 use super::thresholds::ThresholdArgs;
-use super::{interrupt, run_info};
+use super::{interrupt, run_info, values};
 use crate::hook::Hooks;
 use crate::load::{Load, LoadOptions, Target, split_url};
 use crate::plan::{Body, ChatRequest, Order, PlainRequest, Plan, RequestSpec, body_lines, prompts};
@@ -58,10 +58,10 @@ pub(super) struct Args {
     #[arg(short = 'n', long, value_name = "REQUESTS", value_parser = clap::value_parser!(u64).range(1..))]
     requests: Option<u64>,
     /// For how long, such as 30s or 5m: 10s unless this or -n is given.
-    #[arg(short = 'z', long, value_name = "TIME", value_parser = parse_time)]
+    #[arg(short = 'z', long, value_name = "TIME", value_parser = values::time)]
     duration: Option<Duration>,
     /// Load the server for so long before it is measured.
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
     warmup: Option<Duration>,
     /// For how long requests in flight at the end may still take.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "30s")]
@@ -238,11 +238,6 @@ impl Args {
 
 fn length(time: Duration) -> phasemeter_core::time::Duration {
     phasemeter_core::time::Duration::from_nanos(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
-}
-
-fn parse_time(text: &str) -> Result<Duration, String> {
-    let time = humantime::parse_duration(text).map_err(|error| format!("{error}: write it as 30s or 5m"))?;
-    if time.is_zero() { Err("it has to be above 0".to_owned()) } else { Ok(time) }
 }
 
 fn parse_rate(text: &str) -> Result<Rate, String> {

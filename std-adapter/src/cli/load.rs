@@ -12,9 +12,9 @@ use phasemeter_core::phase::PhaseStats;
 use phasemeter_core::time::Instant;
 
 use super::connect_args::ConnectArgs;
-use super::interrupt;
 use super::run_config::RunConfigArgs;
 use super::thresholds::{ThresholdArgs, code};
+use super::{interrupt, values};
 use crate::load::{Load, LoadOptions, LoadOutcome, Target};
 use crate::plan;
 use crate::report::CountsSummary;
@@ -54,13 +54,13 @@ pub(super) struct Args {
     #[arg(long)]
     output: String,
     /// Bits a second of a serial port.
-    #[arg(long, default_value_t = DEFAULT_BAUD)]
+    #[arg(long, default_value_t = DEFAULT_BAUD, value_parser = clap::value_parser!(u32).range(1..))]
     baud: u32,
     /// The model that chats ask for, unless the plan names one.
     #[arg(long)]
     model: Option<String>,
     /// The device's name in the telemetry; at most 32 bytes count.
-    #[arg(long, value_name = "NAME", default_value = "phasemeter-load")]
+    #[arg(long, value_name = "NAME", default_value = "phasemeter-load", value_parser = values::device_id)]
     device_id: String,
     /// End when standard input does: whoever started this process is gone.
     #[arg(long, hide = true)]

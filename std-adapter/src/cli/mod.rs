@@ -2,6 +2,7 @@
 //! are handled here, once.
 
 mod verbosity;
+mod values;
 mod interrupt;
 mod run_directory;
 mod run_info;

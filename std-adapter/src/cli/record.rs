@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 
 use super::run_config::{RunConfigArgs, process};
 use super::thresholds::{ThresholdArgs, exit_code};
-use super::{interrupt, progress::RecordingProgress, run_directory, run_info};
+use super::{interrupt, progress::RecordingProgress, run_directory, run_info, values};
 use crate::capture::LineEnd;
 use crate::process::PostProcessor;
 use crate::recorder::{RecordError, RecordingOptions, RecordingSource, record};
@@ -48,10 +48,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Bits a second of serial ports.
-    #[arg(long, default_value_t = DEFAULT_BAUD)]
+    #[arg(long, default_value_t = DEFAULT_BAUD, value_parser = clap::value_parser!(u32).range(1..))]
     baud: u32,
     /// End after so long, whatever the devices do, for example 10m.
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
     max_duration: Option<Duration>,
     /// How long to wait for a serial port that vanished to come back.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "5s")]

@@ -12,7 +12,7 @@ use phasemeter_core::telemetry::{Reason, Refusal};
 use super::record::{Place, to_report};
 use super::run_config::RunConfigArgs;
 use super::thresholds::ThresholdArgs;
-use super::{interrupt, run_info};
+use super::{interrupt, run_info, values};
 use crate::plan;
 use crate::recorder::{RecordingOptions, RecordingSource};
 use crate::remote::{Remote, RemoteError};
@@ -47,10 +47,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Bits a second of a serial port.
-    #[arg(long, default_value_t = DEFAULT_BAUD)]
+    #[arg(long, default_value_t = DEFAULT_BAUD, value_parser = clap::value_parser!(u32).range(1..))]
     baud: u32,
     /// End after so long, whatever the device does, for example 10m.
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
     max_duration: Option<Duration>,
     /// Cancel the run that the device may be at.
     #[arg(long)]

@@ -51,39 +51,31 @@ impl Line for TcpLine {
     }
 }
 
-/// Waits for one client, then reads it. Later clients are refused: two devices on one line would mix their bytes.
+/// Waits for a client that has something to say, then reads it. Who leaves without a word was a stray. Later clients are
+/// refused: two devices on one line would mix their bytes.
 pub(super) struct ListenLine {
     address: SocketAddr,
-    state: ListenState,
-}
-
-enum ListenState {
-    Listening(TcpListener),
-    Connected(TcpLine),
+    /// `None` once a client has said something.
+    listener: Option<TcpListener>,
+    client: Option<TcpLine>,
 }
 
 impl ListenLine {
     pub(super) fn bind(address: &str) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
-        Ok(Self { address: listener.local_addr()?, state: ListenState::Listening(listener) })
+        Ok(Self { address: listener.local_addr()?, listener: Some(listener), client: None })
     }
-}
 
-impl Line for ListenLine {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<LineRead> {
-        let listener = match &mut self.state {
-            ListenState::Connected(line) => return line.read(buf),
-            ListenState::Listening(listener) => listener,
-        };
+    /// Waits a moment for a client.
+    fn accept(listener: &TcpListener) -> io::Result<Option<TcpLine>> {
         let deadline = Instant::now() + READ_TIMEOUT;
         while Instant::now() < deadline {
             match listener.accept() {
                 Ok((stream, _)) => {
                     // Some systems hand the listener's mode on.
                     stream.set_nonblocking(false)?;
-                    self.state = ListenState::Connected(TcpLine::new(stream)?);
-                    break;
+                    return TcpLine::new(stream).map(Some);
                 }
                 // The client may have gone again before it was accepted.
                 Err(e) if super::is_idle(&e) || e.kind() == io::ErrorKind::ConnectionAborted => {
@@ -92,14 +84,32 @@ impl Line for ListenLine {
                 Err(e) => return Err(e),
             }
         }
-        Ok(LineRead::Idle)
+        Ok(None)
+    }
+}
+
+impl Line for ListenLine {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<LineRead> {
+        let Some(client) = &mut self.client else {
+            self.client = self.listener.as_ref().map_or(Ok(None), Self::accept)?;
+            return Ok(LineRead::Idle);
+        };
+        match client.read(buf) {
+            Ok(LineRead::Bytes(bytes)) => {
+                self.listener = None;
+                Ok(LineRead::Bytes(bytes))
+            }
+            Ok(LineRead::Idle) => Ok(LineRead::Idle),
+            _ if self.listener.is_some() => {
+                self.client = None;
+                Ok(LineRead::Idle)
+            }
+            ended => ended,
+        }
     }
 
     fn writer(&self) -> io::Result<Box<dyn Write + Send>> {
-        match &self.state {
-            ListenState::Connected(line) => line.writer(),
-            ListenState::Listening(_) => Err(io::ErrorKind::NotConnected.into()),
-        }
+        self.client.as_ref().map_or(Err(io::ErrorKind::NotConnected.into()), Line::writer)
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {

@@ -220,3 +220,19 @@ fn what_is_written_within_the_process_is_read_until_the_writer_is_gone() {
     drop(writer);
     assert_eq!(read_until(&mut *line, usize::MAX), (every_byte(), true));
 }
+
+#[test]
+fn a_client_that_leaves_without_a_word_was_not_the_device() {
+    let mut line = SourceSpec::parse("tcp-listen:0", DEFAULT_BAUD).unwrap().open().unwrap();
+    let address = line.local_addr().unwrap();
+    for _ in 0..3 {
+        drop(TcpStream::connect(address).unwrap());
+        let deadline = Instant::now() + Duration::from_millis(300);
+        while Instant::now() < deadline {
+            assert_eq!(line.read(&mut [0; 8]).unwrap(), LineRead::Idle);
+        }
+    }
+    TcpStream::connect(address).unwrap().write_all(b"the device").unwrap();
+    assert_eq!(read_until(&mut *line, usize::MAX), (b"the device".to_vec(), true));
+    assert!(TcpStream::connect(address).is_err(), "a second device is refused");
+}
