@@ -104,6 +104,20 @@ fn a_unix_socket_is_a_server_too() {
 }
 
 #[test]
+fn a_server_that_quotes_the_key_does_not_bring_it_into_the_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let nginx = Nginx::start(directory.path(), "", "location / { return 403 \"not you, $http_authorization\\n\"; }");
+    let url = format!("http://127.0.0.1:{}/", nginx.port());
+    let exited = bench(directory.path(), &url, &["-H", "Authorization: Bearer hunter2-long"]);
+    assert_eq!(exited.code, Some(1), "{}", exited.stderr);
+    assert!(exited.stdout.contains("not you, <hidden>"), "{}", exited.stdout);
+    for entry in fs::read_dir(directory.path().join("run")).unwrap() {
+        let bytes = fs::read(entry.unwrap().path()).unwrap();
+        assert!(!String::from_utf8_lossy(&bytes).contains("hunter2"));
+    }
+}
+
+#[test]
 fn what_a_server_refuses_is_told_by_its_status_and_words() {
     let directory = tempfile::tempdir().unwrap();
     let nginx = Nginx::start(directory.path(), "", "location / { return 401 \"no key, no answer\\n\"; }");

@@ -136,7 +136,6 @@ fn requests_that_wait_for_one_in_flight_are_held_and_those_that_a_device_forgets
         assert!(matches!(run.poll(millis(1_000)), Step::Send(_)));
     }
     assert_eq!((run.counts().sent, run.counts().held), (11, 0));
-    assert!(run.max_millis(LoadMetric::ScheduleLag).is_none_or(|lag| lag == 0), "nothing has come back yet");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::thresholds::ThresholdArgs;
 use super::{interrupt, run_info, values};
 use crate::hook::Hooks;
 use crate::load::{Load, LoadOptions, Target, split_url};
-use crate::plan::{Body, ChatRequest, Order, PlainRequest, Plan, RequestSpec, body_lines, prompts};
+use crate::plan::{Body, ChatRequest, Order, PlainRequest, Plan, RequestSpec, body_file, body_lines, prompts};
 use crate::recorder::{RecordingOptions, RecordingSource};
 use crate::source::in_process;
 
@@ -205,9 +205,7 @@ impl Args {
         let (target, path) = split_url(&self.url)?;
         let body = match (&self.request.body, &self.request.body_file, &self.request.body_lines) {
             (Some(text), _, _) => Body::Fixed(text.clone().into_bytes()),
-            (_, Some(file), _) => {
-                Body::Fixed(std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?)
-            }
+            (_, Some(file), _) => Body::Fixed(body_file(file)?),
             (_, _, Some(file)) => Body::Lines { lines: body_lines(file)?, order },
             _ => Body::None,
         };

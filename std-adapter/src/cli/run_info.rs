@@ -6,8 +6,9 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use crate::atomic::write_atomically;
-use crate::plan::Plan;
-use crate::plan::secret::{HIDDEN, header_value, hide_in_url};
+use crate::plan::secret::hide_in_url;
+use crate::plan::secrets::Secrets;
+use crate::plan::{Body, PlainRequest, Plan, RequestSpec};
 use crate::text::to_json;
 
 /// The version of the file's form. Keys are only ever added to it.
@@ -18,11 +19,11 @@ const FILE: &str = "run.json";
 /// Writes what was asked for into the run directory: the command line, this program's version, the plan and the target.
 pub(super) fn write(directory: &Path, plan: Option<&Plan>, target: Option<&str>) -> anyhow::Result<()> {
     let given = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
-    let arguments: Vec<_> = std::iter::once("phasemeter".to_owned()).chain(given).collect();
+    let arguments = std::iter::once("phasemeter".to_owned()).chain(given);
     let info = json!({
         "schema": SCHEMA,
         "version": env!("CARGO_PKG_VERSION"),
-        "command": shown(&arguments),
+        "command": shown(arguments, plan),
         "target": target.map(hide_in_url),
         "plan": plan.map_or(Value::Null, Plan::describe),
     });
@@ -31,79 +32,63 @@ pub(super) fn write(directory: &Path, plan: Option<&Plan>, target: Option<&str>)
     Ok(write_atomically(&path, text.as_bytes())?)
 }
 
-/// Options whose values may be secrets.
-const SECRET_OPTIONS: [(&str, &str); 3] = [("-H", "--header"), ("-d", "--data"), ("", "--extra")];
-
-/// The command line without what may be a secret.
-fn shown(arguments: &[String]) -> Vec<String> {
-    let mut shown: Vec<String> = Vec::with_capacity(arguments.len());
-    let mut behind = None;
-    for argument in arguments {
-        let text = match behind.take() {
-            Some(option) => hide(option, argument),
-            None => match SECRET_OPTIONS.into_iter().find_map(|(short, long)| split(argument, short, long)) {
-                Some((option, None)) => {
-                    behind = Some(option);
-                    argument.clone()
-                }
-                Some((option, Some(value))) => {
-                    format!("{}{}", &argument[..argument.len() - value.len()], hide(option, value))
-                }
-                None => hide_in_url(argument),
-            },
-        };
-        shown.push(text);
-    }
-    shown
-}
-
-/// The option that the argument is, in its long form, and its value if that is in the same argument.
-fn split<'a>(argument: &'a str, short: &str, long: &'static str) -> Option<(&'static str, Option<&'a str>)> {
-    if argument == long || argument == short {
-        return Some((long, None));
-    }
-    let value = argument.strip_prefix(long).and_then(|rest| rest.strip_prefix('='));
-    let attached = argument.strip_prefix(short).filter(|_| !short.is_empty() && !argument.starts_with("--"));
-    value.or(attached).map(|value| (long, Some(value)))
-}
-
-fn hide(option: &str, value: &str) -> String {
-    match value.split_once(':') {
-        Some((name, of)) if option == "--header" => {
-            let shown = header_value(name.trim(), of.trim());
-            format!("{name}: {shown}")
+/// The command line without what may be a secret: of that, the plan knows what it is.
+fn shown(arguments: impl IntoIterator<Item = String>, plan: Option<&Plan>) -> Vec<String> {
+    let requests = plan.map_or(&[][..], Plan::requests);
+    let mut secrets: Vec<_> = requests.iter().map(RequestSpec::secrets).collect();
+    for request in requests {
+        if let RequestSpec::Plain(PlainRequest { body: Body::Fixed(body), .. }) = request {
+            let mut text = Secrets::default();
+            text.add(&String::from_utf8_lossy(body));
+            secrets.push(text);
         }
-        _ => HIDDEN.to_owned(),
     }
+    let hide = |argument: String| secrets.iter().fold(hide_in_url(&argument), |text, secrets| secrets.hide(&text));
+    arguments.into_iter().map(hide).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use phasemeter_core::plan::{Arrival, PhasePlan, Stop};
+
     use super::*;
+    use crate::plan::ChatRequest;
 
     #[test]
     fn no_secret_is_in_the_command_line() {
+        let mut plan = Plan::new(0);
+        let header = |name: &str| (name.to_owned(), "hunter2".to_owned());
+        let request = PlainRequest {
+            headers: vec![header("X-Key"), header("Authorization"), ("Accept".to_owned(), "text/plain".to_owned())],
+            body: Body::Fixed(b"password=hunter3".to_vec()),
+            ..PlainRequest::get("/")
+        };
+        let extra = serde_json::json!({ "k": "hunter4" }).as_object().cloned().unwrap_or_default();
+        let chat = ChatRequest { extra, ..ChatRequest::new(1, 1) };
+        for request in [RequestSpec::Plain(request), RequestSpec::Chat(chat)] {
+            let phase = PhasePlan::profiling(request.workload(), Arrival::constant(1), Stop::requests(1));
+            plan.push(request, phase).unwrap();
+        }
         let arguments = [
             "phasemeter",
             "bench",
             "http://user:hunter2@h/?key=hunter2",
-            "-H",
+            "-kH",
             "X-Key: hunter2",
-            "-Hx-key:hunter2",
-            "--header=Authorization: hunter2",
+            "-HX-key:hunter2",
+            "--header=Authorization: Bearer hunter2",
             "-d",
-            "hunter2",
-            "--data=hunter2",
+            "password=hunter3",
+            "--data=password=hunter3",
             "--extra",
-            "{\"k\":\"hunter2\"}",
+            "{\"k\":\"hunter4\"}",
             "-H",
             "Accept: text/plain",
             "-n",
             "5",
-            "-Hhunter2",
         ];
-        let shown = shown(&arguments.map(str::to_owned)).join(" ");
-        assert!(!shown.contains("hunter2"), "{shown}");
+        let shown = shown(arguments.map(str::to_owned), Some(&plan)).join(" ");
+        assert!(!shown.contains("hunter"), "{shown}");
         for kept in ["X-Key", "Authorization", "Accept: text/plain", "-n 5", "@h/?key=", "--data=", "--extra"] {
             assert!(shown.contains(kept), "{kept}: {shown}");
         }

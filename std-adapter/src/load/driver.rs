@@ -234,6 +234,7 @@ impl Driver<'_> {
         if let Some((first, last)) = tokens.span {
             ticket.mark_tokens(first, last, tokens.chunks);
         }
+        let phase = ticket.phase();
         let failure = outcome.as_ref().err().map(|failed| failed.failure);
         // A response to a phase that gave it up is refused by the device, and counted there as cancelled.
         if self.device.finish(ticket, end, failure.map_or(Outcome::Success, Outcome::Failed)).is_err() {
@@ -251,17 +252,18 @@ impl Driver<'_> {
             }
             Err(failed) => {
                 self.outcome.failures.count(failed.failure);
-                self.explain(failed.failure, &failed.detail);
+                self.explain(phase, failed.failure, &failed.detail);
             }
         }
     }
 
     /// Tells what the first failure of each kind said of itself.
-    fn explain(&mut self, failure: Failure, detail: &str) {
+    fn explain(&mut self, phase: u16, failure: Failure, detail: &str) {
         if self.explained.len() < MOST_EXPLAINED && !self.explained.contains(&failure) {
+            let detail = self.requests.get(usize::from(phase)).map_or(String::new(), |of| of.hide_secrets(detail));
             self.explained.push(failure);
-            self.unexplained.push((failure, detail.to_owned()));
-            self.outcome.explain(failure, detail);
+            self.outcome.explain(failure, &detail);
+            self.unexplained.push((failure, detail));
         }
     }
 

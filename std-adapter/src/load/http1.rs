@@ -1,7 +1,7 @@
 //! A client's connection in HTTP/1.1 (RFC 9112), one request at a time.
 //!
-//! A general HTTP library takes twice the processor time for each request, which the server on the same machine is then
-//! short of. The grammar of heads and chunk sizes is `httparse`'s.
+//! Not a general HTTP library's: what the client costs, a server on the same machine is short of. The grammar of heads and
+//! chunk sizes is `httparse`'s.
 
 use std::future::poll_fn;
 use std::io;

@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use super::prompt;
 use super::target::Target;
+use crate::plan::secrets::Secrets;
 use crate::plan::{Body, ChatRequest, Order, PlainRequest, RequestSpec};
 
 /// Why the requests of a phase cannot be made.
@@ -64,6 +65,8 @@ pub(super) struct Requests {
     parts: Rc<Parts>,
     bodies: Bodies,
     seed: u64,
+    /// What a server may quote, and nobody is to see.
+    secrets: Secrets,
 }
 
 enum Bodies {
@@ -84,10 +87,20 @@ impl Requests {
     ) -> Result<Self, RequestError> {
         // Any odd number tells the phases of one seed apart.
         let seed = seed ^ u64::from(phase).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        match spec {
-            RequestSpec::Plain(plain) => Self::plain(plain, target, seed),
-            RequestSpec::Chat(chat) => Self::chat(chat, target, model, seed),
+        let mut requests = match spec {
+            RequestSpec::Plain(plain) => Self::plain(plain, target, seed)?,
+            RequestSpec::Chat(chat) => Self::chat(chat, target, model, seed)?,
+        };
+        requests.secrets = spec.secrets();
+        for value in requests.parts.headers.get_all(header::AUTHORIZATION) {
+            requests.secrets.add_header("authorization", value.to_str().unwrap_or_default());
         }
+        Ok(requests)
+    }
+
+    /// What a server said, without keys and passwords that it may have quoted.
+    pub(super) fn hide_secrets(&self, said: &str) -> String {
+        self.secrets.hide(said)
     }
 
     fn plain(plain: &PlainRequest, target: &Target, seed: u64) -> Result<Self, RequestError> {
@@ -99,7 +112,7 @@ impl Requests {
             Body::Fixed(bytes) => Bodies::One(Rc::new(parts.request(bytes.clone().into(), false))),
             Body::Lines { lines, order } => Bodies::Lines(lines.clone(), *order),
         };
-        Ok(Self { parts, bodies, seed })
+        Ok(Self { parts, bodies, seed, secrets: Secrets::default() })
     }
 
     fn chat(chat: &ChatRequest, target: &Target, model: Option<&str>, seed: u64) -> Result<Self, RequestError> {
@@ -117,7 +130,12 @@ impl Requests {
                 value => drop(fields.insert(name.clone(), value.clone())),
             }
         }
-        Ok(Self { parts: Rc::new(parts), bodies: Bodies::Chat(Box::new(chat.clone()), fields), seed })
+        Ok(Self {
+            parts: Rc::new(parts),
+            bodies: Bodies::Chat(Box::new(chat.clone()), fields),
+            seed,
+            secrets: Secrets::default(),
+        })
     }
 
     /// The request of this number in its phase.

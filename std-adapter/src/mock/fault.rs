@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use super::delay::LogNormalDelay;
 use crate::text::quoted;
+use crate::yaml::nearest;
 
 /// Something that the server does wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -282,13 +283,9 @@ pub enum FaultProblem {
 
 /// What to write in place of an unknown name.
 fn suggestion(name: &str) -> String {
-    // A name that is long enough to be slow is no slip of the pen.
-    let near = |known: &&str| name.len() <= 32 && strsim::osa_distance(name, known) <= 2;
     let names = KINDS.map(|(known, ..)| known);
-    match names.into_iter().filter(near).min_by_key(|known| strsim::osa_distance(name, known)) {
-        Some(known) => format!("did you mean {known}?"),
-        None => format!("there are {}", names.join(", ")),
-    }
+    nearest(name, names)
+        .map_or_else(|| format!("there are {}", names.join(", ")), |known| format!("did you mean {known}?"))
 }
 
 #[cfg(test)]

@@ -18,12 +18,20 @@ use crate::yaml::{self, At};
 /// A plan file is small; a larger file is something else.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 
-pub(super) fn load(path: &Path) -> Result<Plan, PlanFileError> {
+/// Reads a plan from a file.
+///
+/// # Errors
+/// [`PlanFileError`] if the file, or one that it names, cannot be read, or names the place that is wrong.
+pub fn load(path: &Path) -> Result<Plan, PlanFileError> {
     let text = yaml::read(path, MAX_FILE_BYTES, "a plan")?;
     parse(&path.display().to_string(), &text)
 }
 
-pub(super) fn parse(name: &str, text: &str) -> Result<Plan, PlanFileError> {
+/// Reads a plan from YAML text; `name` names it in errors, and files that it names are looked for beside it.
+///
+/// # Errors
+/// [`PlanFileError`] names the place that is wrong.
+pub fn parse(name: &str, text: &str) -> Result<Plan, PlanFileError> {
     let file: PlanFile = yaml::parse(name, text)?;
     if file.phases.is_empty() {
         let message = "the plan has no phases: list at least one under `phases`".into();

@@ -64,7 +64,7 @@ fn messages(line: &str) -> Result<Value, String> {
 ///
 /// # Errors
 /// [`PlanFileError`] if the file cannot be read, or is longer than 64 MB.
-pub(crate) fn body_file(path: &Path) -> Result<Vec<u8>, PlanFileError> {
+pub fn body_file(path: &Path) -> Result<Vec<u8>, PlanFileError> {
     let failed = |error: std::io::Error| at(path, error.to_string());
     let mut bytes = Vec::new();
     File::open(path).map_err(failed)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;

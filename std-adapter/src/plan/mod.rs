@@ -36,19 +36,19 @@
 //! `random`. Files are looked for beside the plan file.
 
 pub(crate) mod secret;
+#[cfg(feature = "load")]
+pub(crate) mod secrets;
 mod request;
 mod lines;
 mod file;
-
-use std::path::Path;
 
 use phasemeter_core::plan::{PhasePlan, PlanError, RunPlan};
 use serde_json::{Value, json};
 
 use crate::yaml::YamlError;
 
-pub use file::rate;
-pub use lines::{body_lines, prompts};
+pub use file::{load, parse, rate};
+pub use lines::{body_file, body_lines, prompts};
 pub use request::{Body, ChatRequest, Order, PlainRequest, RequestSpec, check_header};
 
 /// The most phases that a plan can have.
@@ -111,22 +111,6 @@ impl From<YamlError> for PlanFileError {
     fn from(YamlError { place, message }: YamlError) -> Self {
         Self { place, message }
     }
-}
-
-/// Reads a plan from a file.
-///
-/// # Errors
-/// [`PlanFileError`] if the file, or one that it names, cannot be read, or names the place that is wrong.
-pub fn load(path: &Path) -> Result<Plan, PlanFileError> {
-    file::load(path)
-}
-
-/// Reads a plan from YAML text; `name` names it in errors, and files that it names are looked for beside it.
-///
-/// # Errors
-/// [`PlanFileError`] names the place that is wrong.
-pub fn parse(name: &str, text: &str) -> Result<Plan, PlanFileError> {
-    file::parse(name, text)
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use phasemeter_core::plan::{MAX_PATH, Workload};
 use serde_json::{Map, Value, json};
 
 use super::secret;
+#[cfg(feature = "load")]
+use super::secrets::Secrets;
 use crate::text::quoted;
 
 const CONTENT: Crc<u64> = Crc::<u64>::new(&CRC_64_XZ);
@@ -122,6 +124,23 @@ impl RequestSpec {
             _ => None,
         };
         known.unwrap_or_else(|| Workload::Host { content: CONTENT.checksum(self.describe().to_string().as_bytes()) })
+    }
+
+    /// What it says that may be a secret: header values, and texts among the extra fields.
+    #[cfg(feature = "load")]
+    pub(crate) fn secrets(&self) -> Secrets {
+        let (headers, extra) = match self {
+            Self::Plain(plain) => (&plain.headers, None),
+            Self::Chat(chat) => (&chat.headers, Some(&chat.extra)),
+        };
+        let mut secrets = Secrets::default();
+        for (name, value) in headers {
+            secrets.add_header(name, value);
+        }
+        for text in extra.into_iter().flat_map(Map::values).filter_map(Value::as_str) {
+            secrets.add(text);
+        }
+        secrets
     }
 
     /// What it asks for, as a plan file has it, for people and for the plan's hash. Keys, header values and the values of

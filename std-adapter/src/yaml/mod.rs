@@ -10,8 +10,10 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde_saphyr::{Location, Options};
 
+#[cfg(any(feature = "mock", feature = "registry"))]
+pub(crate) use near::nearest;
 #[cfg(feature = "registry")]
-pub(crate) use near::{nearest, normal, suggestion};
+pub(crate) use near::{normal, suggestion};
 #[cfg(feature = "registry")]
 pub(crate) use node::{Key, Node, Value};
 
