@@ -1,4 +1,4 @@
-//! Numbers that may not grow unnoticed: a checked-in file of them, and what was measured now.
+//! Numbers that may not change unnoticed: a checked-in file of them, and what was measured now.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -21,9 +21,10 @@ pub(crate) struct Baseline {
     pub(crate) path: &'static str,
     /// The command that measures and compares; with `--update` it writes the file.
     pub(crate) command: &'static str,
-    /// How much larger a number may be than in the file, in per cent.
+    /// How far a number may be from that in the file, in per cent: one that shrank more is worth keeping, so that it cannot
+    /// grow back unnoticed.
     pub(crate) band: u64,
-    /// The same when the file is of another compiler, which makes other code.
+    /// How much larger it may be when the file is of another compiler, which makes other code.
     pub(crate) band_between_compilers: u64,
 }
 
@@ -43,20 +44,18 @@ impl Baseline {
         let text = fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}; write it with `{} --update`", path.display(), self.command))?;
         let (made_by, expected) = read(&text).with_context(|| format!("{} is damaged", self.path))?;
-        let band = if made_by == compiler {
-            self.band
-        } else {
-            let band = self.band_between_compilers;
+        let is_same_compiler = made_by == compiler;
+        let band = if is_same_compiler { self.band } else { self.band_between_compilers };
+        if !is_same_compiler {
             println!(
-                "{} is of {made_by}, this is {compiler}: {band} % are allowed instead of {} %",
+                "{} is of {made_by}, this is {compiler}: {band} % more are allowed instead of {} % both ways",
                 self.path, self.band
             );
-            band
-        };
-        let faults = faults(&expected, measured, band);
+        }
+        let faults = faults(&expected, measured, band, is_same_compiler);
         if !faults.is_empty() {
             bail!(
-                "{}; if that is the price of something worth it, write {} anew with `{} --update`",
+                "{}; if that is gained, or the price of something worth it, write {} anew with `{} --update`",
                 faults.join("; "),
                 self.path,
                 self.command,
@@ -67,8 +66,8 @@ impl Baseline {
     }
 }
 
-/// What is wrong with the numbers, one by one. Fewer is never wrong.
-fn faults(expected: &[Number], measured: &[Number], band: u64) -> Vec<String> {
+/// What is wrong with the numbers, one by one.
+fn faults(expected: &[Number], measured: &[Number], band: u64, both_ways: bool) -> Vec<String> {
     let find = |list: &[Number], wanted: &Number| {
         list.iter().find(|one| (&one.column, &one.row) == (&wanted.column, &wanted.row)).map(|one| one.value)
     };
@@ -78,6 +77,9 @@ fn faults(expected: &[Number], measured: &[Number], band: u64) -> Vec<String> {
             None => faults.push(format!("`{}`, {}, is new", new.row, new.column)),
             Some(old) if new.value * 100 > old * (100 + band) => {
                 faults.push(format!("`{}`, {}, grew from {old} to {}", new.row, new.column, new.value));
+            }
+            Some(old) if both_ways && new.value * 100 < old * 100_u64.saturating_sub(band) => {
+                faults.push(format!("`{}`, {}, shrank from {old} to {}", new.row, new.column, new.value));
             }
             Some(_) => {}
         }
@@ -96,7 +98,10 @@ fn write(command: &str, compiler: &str, numbers: &[Number]) -> String {
 }
 
 /// The compiler and the numbers of a file.
-fn read(text: &str) -> Result<(String, Vec<Number>)> {
+///
+/// # Errors
+/// When a line is something else.
+pub(crate) fn read(text: &str) -> Result<(String, Vec<Number>)> {
     let mut compiler = None;
     let mut numbers = Vec::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -120,9 +125,22 @@ pub(crate) fn table(heading: &str, numbers: &[Number]) -> String {
         let _ = write!(text, "| {row} |");
         for column in &columns {
             let cell = numbers.iter().find(|one| one.row == row && &one.column == column);
-            let _ = write!(text, " {} |", cell.map_or_else(String::new, |one| one.value.to_string()));
+            let _ = write!(text, " {} |", cell.map_or_else(String::new, |one| grouped(one.value)));
         }
         text.push('\n');
+    }
+    text
+}
+
+/// Thousands set apart.
+pub(crate) fn grouped(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
     }
     text
 }
@@ -146,18 +164,20 @@ mod tests {
     }
 
     #[test]
-    fn growth_beyond_the_band_is_named_and_less_is_fine() {
+    fn what_leaves_the_band_is_named() {
         let old = [number("m4", "record", 100), number("m4", "merge", 1000)];
-        assert_eq!(faults(&old, &[number("m4", "record", 102), number("m4", "merge", 1)], 2), [""; 0]);
-        assert_eq!(
-            faults(&old, &[number("m4", "record", 103), number("m4", "merge", 1000)], 2),
-            ["`record`, m4, grew from 100 to 103"]
-        );
+        let faults = |record, merge, both_ways| {
+            faults(&old, &[number("m4", "record", record), number("m4", "merge", merge)], 2, both_ways)
+        };
+        assert_eq!(faults(102, 980, true), [""; 0]);
+        let grown = "`record`, m4, grew from 100 to 103";
+        assert_eq!(faults(103, 979, true), [grown, "`merge`, m4, shrank from 1000 to 979"]);
+        assert_eq!(faults(103, 979, false), [grown], "another compiler's code may be smaller");
     }
 
     #[test]
     fn numbers_that_come_or_go_are_named() {
-        let found = faults(&[number("m4", "record", 1)], &[number("m0", "record", 1)], 2);
+        let found = faults(&[number("m4", "record", 1)], &[number("m0", "record", 1)], 2, true);
         assert_eq!(found, ["`record`, m0, is new", "`record`, m4, is no longer measured"]);
     }
 
@@ -172,8 +192,8 @@ mod tests {
 
     #[test]
     fn a_table_has_a_line_for_each_row() {
-        let numbers = [number("m4", "record", 1), number("m4", "merge", 2), number("m0", "record", 3)];
-        let expected = "| what | m4 | m0 |\n|---|---:|---:|\n| record | 1 | 3 |\n| merge | 2 |  |\n";
+        let numbers = [number("m4", "record", 1), number("m4", "merge", 2), number("m0", "record", 34_567)];
+        let expected = "| what | m4 | m0 |\n|---|---:|---:|\n| record | 1 | 34,567 |\n| merge | 2 |  |\n";
         assert_eq!(table("what", &numbers), expected);
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::command::program;
-use crate::toolchain::ensure_program;
+use crate::packages::ensure_program;
 
 /// What the emulated machine executes.
 pub(crate) const TARGET: &str = "thumbv7em-none-eabihf";

@@ -4,6 +4,7 @@
 //! every check of the project. Everything else here is a part of it that is useful alone.
 
 mod command;
+mod packages;
 mod toolchain;
 
 mod generated;
@@ -11,6 +12,7 @@ mod table;
 mod features;
 
 mod baseline;
+mod readme;
 mod probe;
 mod emulator;
 mod firmware;
@@ -38,6 +40,9 @@ use crate::generated::Generated;
 struct Cli {
     #[command(subcommand)]
     command: Task,
+    /// Install what is missing from Debian, as root; nothing that is there is removed or replaced
+    #[arg(long, global = true)]
+    install: bool,
 }
 
 #[derive(Subcommand)]
@@ -47,6 +52,12 @@ enum Task {
     /// Write the histogram's table of bucket boundaries, computed with exact arithmetic
     Table {
         /// Compare the checked-in table instead of writing it, and fail when it differs
+        #[arg(long)]
+        check: bool,
+    },
+    /// Copy the figures in README.md from the files that the measuring commands have written
+    Readme {
+        /// Compare README.md instead of writing it, and fail when it differs
         #[arg(long)]
         check: bool,
     },
@@ -87,10 +98,15 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let Cli { command, install } = Cli::parse();
+    if install {
+        packages::allow_to_install();
+    }
+    let result = match command {
         Task::Firmware(firmware) => return firmware.run().unwrap_or_else(|error| fail(&error)),
         Task::Test => test::run(),
-        Task::Table { check } => table(check),
+        Task::Table { check } => settle(&table::generated(), check),
+        Task::Readme { check } => readme::generated().and_then(|readme| settle(&readme, check)),
         Task::Features => features::check(),
         Task::Size { prove: true, .. } => size::prove(),
         Task::Size { update, .. } => size::run(update),
@@ -108,8 +124,6 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn table(check: bool) -> Result<()> {
-    let file =
-        Generated { path: "core/src/histogram/table.rs", remake: "cargo xtask table", content: table::generate() };
+fn settle(file: &Generated, check: bool) -> Result<()> {
     if check { file.check() } else { file.write() }
 }

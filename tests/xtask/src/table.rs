@@ -4,13 +4,19 @@ use std::fmt::Write as _;
 
 use num_bigint::BigUint;
 
+use crate::generated::Generated;
+
 /// Boundaries per octave: 2^8, the finest scale.
 const BOUNDARIES: usize = 256;
 /// Slots of the guess table: the nine mantissa bits after the leading one.
 const SLOTS: usize = 512;
 
-/// Text of `core/src/histogram/table.rs`.
-pub(crate) fn generate() -> String {
+/// `core/src/histogram/table.rs`.
+pub(crate) fn generated() -> Generated {
+    Generated { path: "core/src/histogram/table.rs", remake: "cargo xtask table", content: generate() }
+}
+
+fn generate() -> String {
     let boundaries = boundaries();
     let guesses = guesses(&boundaries);
     let mut text = String::from(

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::command::{self, cargo, run as run_command};
 use crate::toolchain::{self, Toolchain};
-use crate::{features, firmware, insns, interrupts, size};
+use crate::{features, firmware, insns, interrupts, packages, readme, size, table};
 
 /// What `phasemeter-core` must build for: a core without compare-and-swap, one with an FPU, and RISC-V.
 const BARE_METAL: [&str; 3] = ["thumbv6m-none-eabi", "thumbv7em-none-eabihf", "riscv32imac-unknown-none-elf"];
@@ -24,7 +24,10 @@ pub(crate) fn run() -> Result<()> {
         run_cargo(&["fmt", "--all", "--check"])?;
         run_cargo(&["fmt", "--manifest-path", "tests/probe/Cargo.toml", "--check"])
     })?;
-    steps.run("generated files", || crate::table(true))?;
+    steps.run("generated files", || {
+        table::generated().check()?;
+        readme::generated()?.check()
+    })?;
     steps.run("lints", || {
         toolchain::ensure_component("clippy", "clippy")?;
         run_cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
@@ -32,7 +35,7 @@ pub(crate) fn run() -> Result<()> {
     steps.run("features", features::check)?;
     // The end-to-end tests run the command that lies beside them in the target directory.
     steps.run("phasemeter command", || run_cargo(&["build", "-p", "phasemeter"]))?;
-    steps.run("servers for the tests", toolchain::ensure_nginx)?;
+    steps.run("servers for the tests", packages::ensure_nginx)?;
     steps.run("tests", || run_cargo(&["test", "--workspace"]))?;
     steps.run("documentation", || {
         document(&["--workspace"])?;

@@ -1,18 +1,18 @@
 //! What it takes to build for a bare-metal target on this machine.
 //!
 //! In this order: the compiler already has the target; rustup adds it; Debian's own compiler builds `core` from Debian's
-//! sources. When none of them works the error says what was tried and what to install.
+//! sources, which `--install` allows to install. When none of them works the error says what was tried and what to install.
 //! `PHASEMETER_TOOLCHAIN=rustup` (the first two) or `=debian` (the last) leaves out the others.
 
 use std::env;
 use std::ffi::OsStr;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{cargo, output, program, root, run};
+use crate::command::{cargo, output, program, run};
+use crate::packages::install;
 
 const CHOICE: &str = "PHASEMETER_TOOLCHAIN";
 
@@ -132,75 +132,18 @@ pub(crate) fn ensure_component(subcommand: &str, component: &str) -> Result<()> 
         .with_context(|| format!("`cargo {subcommand}` is missing; install {component} for the compiler in use"))
 }
 
-/// Makes sure that there is a program `name`, which Debian has in `package`; as root it is installed.
-///
-/// # Errors
-/// When it is not there and cannot be installed.
-pub(crate) fn ensure_program(name: &str, package: &str) -> Result<()> {
-    let is_there = || output(program(name).arg("--version")).is_ok();
-    if is_there() {
-        return Ok(());
-    }
-    install_debian(&[package]).with_context(|| format!("`{name}` is missing and has to be installed"))?;
-    if !is_there() {
-        bail!("{package} was installed, yet `{name} --version` does not work");
-    }
-    Ok(())
-}
-
-/// Makes sure that there is an nginx, for tests against a server that is not ours. Installed, it would start a server of the
-/// machine: it is fetched from Debian into `target/tools` instead.
-///
-/// # Errors
-/// When it is not there and cannot be fetched.
-pub(crate) fn ensure_nginx() -> Result<()> {
-    let own = root().join("target/tools/nginx");
-    let places = ["nginx".into(), PathBuf::from("/usr/sbin/nginx"), own.join("usr/sbin/nginx")];
-    let is_there = || places.iter().any(|place| output(program(place).arg("-v")).is_ok());
-    if is_there() {
-        return Ok(());
-    }
-    fs::create_dir_all(&own).with_context(|| format!("{} could not be made", own.display()))?;
-    let fetch = || -> Result<()> {
-        if output(apt_get(&["download", "nginx"]).current_dir(&own)).is_err() {
-            run(&mut apt_get(&["update"]))?;
-            run(apt_get(&["download", "nginx"]).current_dir(&own))?;
-        }
-        let package = fs::read_dir(&own)?.filter_map(Result::ok).map(|entry| entry.path());
-        let package = package.filter(|path| path.extension().is_some_and(|end| end == "deb")).last();
-        run(program("dpkg").arg("-x").arg(package.context("apt-get has left no package")?).arg(&own))
-    };
-    fetch().context("`nginx` is missing, and could not be fetched from Debian: install it")?;
-    if !is_there() {
-        bail!("nginx was fetched, yet it does not run: install it");
-    }
-    Ok(())
-}
-
-/// Installs Debian packages.
-fn install_debian(packages: &[&str]) -> Result<()> {
-    if !Path::new("/usr/bin/apt-get").exists() {
-        bail!("this is not Debian");
-    }
-    if output(program("id").arg("-u"))? != "0" {
-        bail!("Debian's packages are not installed, and installing them takes root");
-    }
-    run(&mut apt_get(&["update"]))?;
-    run(apt_get(&["install", "--yes", "--no-install-recommends"]).args(packages))
-}
-
 fn has_target(target: &str) -> Result<bool> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let sysroot = output(program(rustc).args(["--print", "sysroot"]))?;
     Ok(Path::new(&sysroot).join("lib/rustlib").join(target).join("lib").is_dir())
 }
 
-/// Whether Debian's compiler and the sources of its `core` are there; as root they are installed first.
+/// Whether Debian's compiler and the sources of its `core` are there; they are installed first where that is allowed.
 fn ensure_debian() -> Result<()> {
     if debian_can_build()? {
         return Ok(());
     }
-    install_debian(&DEBIAN_PACKAGES)?;
+    install(&DEBIAN_PACKAGES)?;
     if !debian_can_build()? {
         bail!(
             "Debian's packages were installed, yet {DEBIAN_CARGO}, {DEBIAN_LINKER} or the sources of `core` are not there"
@@ -218,12 +161,6 @@ fn debian_can_build() -> Result<bool> {
     }
     let sysroot = output(program(DEBIAN_RUSTC).args(["--print", "sysroot"]))?;
     Ok(Path::new(&sysroot).join("lib/rustlib/src/rust/library/core/Cargo.toml").exists())
-}
-
-fn apt_get(arguments: &[&str]) -> Command {
-    let mut command = program("apt-get");
-    command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments);
-    command
 }
 
 #[cfg(test)]
@@ -255,11 +192,6 @@ mod tests {
         let command = Toolchain::Debian.cargo("build", "thumbv6m-none-eabi");
         let linker = command.get_envs().find(|(name, _)| *name == "CARGO_TARGET_THUMBV6M_NONE_EABI_LINKER");
         assert_eq!(linker.and_then(|(_, value)| value), Some(OsStr::new(DEBIAN_LINKER)));
-    }
-
-    #[test]
-    fn a_program_that_is_there_is_not_installed() {
-        ensure_program("cargo", "no-such-package").unwrap();
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
 
+use crate::baseline::grouped;
+
 const SUBJECT: &str = "phasemeter N=1024";
 const SMALLER: &str = "phasemeter N=512";
 
@@ -148,15 +150,8 @@ fn number(value: Option<f64>) -> String {
     if value.fract() != 0.0 && value < 10.0 {
         return format!("{value:.2}");
     }
-    let digits = format!("{value:.0}");
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what is measured is positive")]
+    grouped(value.round() as u64)
 }
 
 fn percent(ratio: f64) -> String {

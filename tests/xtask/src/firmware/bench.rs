@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::run::{Setup, directory, phasemeter};
 use super::{QEMU, build};
 use crate::baseline::{Baseline, Number, table};
-use crate::toolchain::{Toolchain, ensure_program};
+use crate::packages::ensure_program;
+use crate::toolchain::Toolchain;
 
 /// Instructions vary with the compiler.
 const INSTRUCTIONS: Baseline = Baseline {

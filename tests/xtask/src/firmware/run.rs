@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use super::process::{Process, rest_of_line};
 use super::{QEMU, build};
 use crate::command::{cargo, program, root, run as run_command};
-use crate::toolchain::ensure_program;
+use crate::packages::ensure_program;
 
 /// How long `phasemeter` may take to write its report after the firmware's line has ended, or somebody wanted it to end.
 const PATIENCE: Duration = Duration::from_secs(20);

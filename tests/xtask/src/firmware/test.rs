@@ -6,7 +6,8 @@ use anyhow::Result;
 
 use super::{MANIFEST, QEMU, TARGET, bench, build, size};
 use crate::command::{cargo, output, program, root, run as run_command};
-use crate::toolchain::{Toolchain, ensure_component, ensure_program};
+use crate::packages::ensure_program;
+use crate::toolchain::{Toolchain, ensure_component};
 
 /// The images that are linted and built: as on hardware, and with all that QEMU offers.
 const FEATURES: [&str; 3] = ["mps2", "semihosting", "semihosting,defmt"];

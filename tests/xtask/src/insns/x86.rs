@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail};
 use crate::baseline::{Baseline, Number, table};
 use crate::bench::build;
 use crate::command::{output, program};
-use crate::toolchain::{Toolchain, ensure_program};
+use crate::packages::ensure_program;
+use crate::toolchain::Toolchain;
 
 const VALGRIND: &str = "valgrind";
 
