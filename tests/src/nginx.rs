@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use crate::command::{LIMIT, wait_for};
 
 /// Where `cargo xtask test` puts nginx if the system has none.
-const OWN: &str = "../target/tools/nginx/usr/sbin/nginx";
+const OWN: &str = "../target/tools/bin/nginx";
 
 fn program() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(OWN);

@@ -14,10 +14,19 @@ pub(crate) fn root() -> PathBuf {
     manifest_dir.ancestors().nth(2).map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }
 
-/// A command that starts in the root of the repository.
+/// Where programs lie that were fetched for these commands.
+pub(crate) fn tools() -> PathBuf {
+    root().join("target/tools/bin")
+}
+
+/// A command that starts in the root of the repository. It and what it starts find the programs that were fetched, after those
+/// of the system.
 pub(crate) fn program(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
-    command.current_dir(root());
+    let path = env::var_os("PATH").unwrap_or_default();
+    // A path that cannot be joined has no place for one more.
+    let places = env::join_paths(env::split_paths(&path).chain(["/usr/sbin".into(), tools()])).unwrap_or(path);
+    command.env("PATH", places).current_dir(root());
     command
 }
 
@@ -60,6 +69,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 fn command_line(command: &Command) -> String {
     let variables = command
         .get_envs()
+        .filter(|(name, _)| *name != "PATH")
         .filter_map(|(name, value)| value.map(|value| format!("{}={}", name.to_string_lossy(), quote(value))));
     let program = command.get_program();
     let program = match env::var_os("CARGO") {

@@ -40,7 +40,7 @@ use crate::generated::Generated;
 struct Cli {
     #[command(subcommand)]
     command: Task,
-    /// Install what is missing from Debian, as root; nothing that is there is removed or replaced
+    /// Where the compiler in use has no bare-metal target, install Debian's, as root; nothing that is there is replaced
     #[arg(long, global = true)]
     install: bool,
 }

@@ -1,4 +1,5 @@
-//! Programs that are not cargo's, from Debian: installed only where the person at the keyboard allows it with `--install`.
+//! What is not cargo's, from Debian. Programs are unpacked into the target directory; a compiler is installed, and that only
+//! where the person at the keyboard allows it with `--install`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{output, program, root, run};
+use crate::command::{output, program, root, run, tools};
 
 static IS_ALLOWED: AtomicBool = AtomicBool::new(false);
 
@@ -16,49 +17,60 @@ pub(crate) fn allow_to_install() {
     IS_ALLOWED.store(true, Ordering::Relaxed);
 }
 
-/// Makes sure that there is a program `name`, which Debian has in `package`.
-///
-/// # Errors
-/// When it is not there and may not or cannot be installed.
-pub(crate) fn ensure_program(name: &str, package: &str) -> Result<()> {
-    let is_there = || output(program(name).arg("--version")).is_ok();
-    if is_there() {
-        return Ok(());
-    }
-    install(&[package]).with_context(|| format!("`{name}` is missing"))?;
-    if !is_there() {
-        bail!("{package} was installed, yet `{name} --version` does not work");
-    }
-    Ok(())
-}
-
-/// Makes sure that there is an nginx, for tests against a server that is not ours. Installed, it would start a server of the
-/// machine: it is fetched from Debian into `target/tools` instead.
+/// Makes sure that there is a program `name`, which Debian has in `package`. What is missing is not installed, which may clash
+/// with what is: it is unpacked below `target/tools`, where [`program`] finds it, with all that it needs and the system lacks.
 ///
 /// # Errors
 /// When it is not there and cannot be fetched.
-pub(crate) fn ensure_nginx() -> Result<()> {
-    let own = root().join("target/tools/nginx");
-    let places = ["nginx".into(), PathBuf::from("/usr/sbin/nginx"), own.join("usr/sbin/nginx")];
-    let is_there = || places.iter().any(|place| output(program(place).arg("-v")).is_ok());
-    if is_there() {
+pub(crate) fn ensure_program(name: &str, package: &str) -> Result<()> {
+    // nginx answers to no `--version`.
+    let answers = |option| output(program(name).arg(option)).map(drop);
+    let runs = || answers("--version").or_else(|_| answers("-v"));
+    if runs().is_ok() {
         return Ok(());
     }
-    fs::create_dir_all(&own).with_context(|| format!("{} could not be made", own.display()))?;
-    let fetch = || -> Result<()> {
-        if output(apt_get(&["download", "nginx"]).current_dir(&own)).is_err() {
-            run(&mut apt_get(&["update"]))?;
-            run(apt_get(&["download", "nginx"]).current_dir(&own))?;
-        }
-        let package = fs::read_dir(&own)?.filter_map(Result::ok).map(|entry| entry.path());
-        let package = package.filter(|path| path.extension().is_some_and(|end| end == "deb")).last();
-        run(program("dpkg").arg("-x").arg(package.context("apt-get has left no package")?).arg(&own))
+    unpack(name, package)
+        .with_context(|| format!("`{name}` is missing: install it (Debian: `apt-get install {package}`)"))?;
+    runs().with_context(|| format!("{package} was fetched, yet `{name}` does not run: install it"))
+}
+
+/// Unpacks a package and what it needs, and writes a script `name` that runs its program with its own libraries.
+fn unpack(name: &str, package: &str) -> Result<()> {
+    let place = root().join("target/tools").join(package);
+    fs::create_dir_all(&place).with_context(|| format!("{} could not be made", place.display()))?;
+    let download = || -> Result<()> {
+        let steps = output(&mut apt_get(&["install", "--simulate", "--no-install-recommends", package]))?;
+        run(apt_get(&["download"]).args(steps.lines().filter_map(installed)).current_dir(&place))
     };
-    fetch().context("`nginx` is missing, and could not be fetched from Debian: install it")?;
-    if !is_there() {
-        bail!("nginx was fetched, yet it does not run: install it");
+    if download().is_err() {
+        run(&mut apt_get(&["update"]))?;
+        download()?;
     }
-    Ok(())
+    for entry in fs::read_dir(&place)? {
+        let file = entry?.path();
+        if file.extension().is_some_and(|end| end == "deb") {
+            run(program("dpkg").arg("-x").arg(&file).arg(&place))?;
+            fs::remove_file(file)?;
+        }
+    }
+    let is_program = |path: &PathBuf| path.is_file();
+    let found = ["usr/bin", "usr/sbin"].map(|directory| place.join(directory).join(name)).into_iter().find(is_program);
+    let found = found.with_context(|| format!("{package} has no program `{name}`"))?;
+    let mut libraries = Vec::new();
+    for directory in ["usr/lib", "lib"] {
+        let entries = fs::read_dir(place.join(directory)).into_iter().flatten().filter_map(Result::ok);
+        libraries.extend(entries.map(|entry| entry.path().display().to_string()));
+    }
+    let script = format!(
+        "#!/bin/sh\nLD_LIBRARY_PATH='{}' VALGRIND_LIB='{}' exec '{}' \"$@\"\n",
+        libraries.join(":"),
+        place.join("usr/libexec/valgrind").display(),
+        found.display(),
+    );
+    let path = tools().join(name);
+    fs::create_dir_all(tools())?;
+    fs::write(&path, script).with_context(|| format!("cannot write {}", path.display()))?;
+    run(program("chmod").arg("+x").arg(&path))
 }
 
 /// Installs Debian packages and what they need, where that is allowed, and changes nothing that is there.
@@ -82,9 +94,13 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
     if !changed.is_empty() {
         bail!("`{command}` would remove or replace {}: run it yourself if you want that", changed.join(", "));
     }
-    let new = steps.lines().filter_map(|step| step.strip_prefix("Inst ")?.split(' ').next());
-    println!("installing from Debian: {}", new.collect::<Vec<_>>().join(" "));
+    println!("installing from Debian: {}", steps.lines().filter_map(installed).collect::<Vec<_>>().join(" "));
     run(apt_get(&["install", "--yes", "--no-remove", "--no-upgrade", "--no-install-recommends"]).args(packages))
+}
+
+/// The package that a step of apt-get's simulation brings.
+fn installed(step: &str) -> Option<&str> {
+    step.strip_prefix("Inst ")?.split(' ').next()
 }
 
 /// The package that a step of apt-get's simulation removes or replaces.
@@ -113,10 +129,8 @@ mod tests {
 
     #[test]
     fn nothing_is_installed_unasked() {
-        let error = ensure_program("no-such-program", "no-such-package").unwrap_err();
-        let message = format!("{error:#}");
-        assert!(message.starts_with("`no-such-program` is missing: "), "{message}");
-        assert!(message.contains("apt-get install --no-install-recommends no-such-package"), "{message}");
+        let message = install(&["no-such-package"]).unwrap_err().to_string();
+        assert!(message.contains("`apt-get install --no-install-recommends no-such-package`"), "{message}");
     }
 
     #[test]
@@ -126,5 +140,7 @@ mod tests {
         assert_eq!(changed("Inst openssl [3.0.17] (3.0.18 Debian-Security:12 [amd64])"), Some("openssl"));
         assert_eq!(changed("Remv qemu-utils [1:7.2]"), Some("qemu-utils"));
         assert_eq!(changed(""), None);
+        assert_eq!(installed("Inst openssl [3.0.17] (3.0.18 Debian-Security:12 [amd64])"), Some("openssl"));
+        assert_eq!(installed("Conf openssl (3.0.18 Debian-Security:12 [amd64])"), None);
     }
 }

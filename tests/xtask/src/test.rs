@@ -35,7 +35,7 @@ pub(crate) fn run() -> Result<()> {
     steps.run("features", features::check)?;
     // The end-to-end tests run the command that lies beside them in the target directory.
     steps.run("phasemeter command", || run_cargo(&["build", "-p", "phasemeter"]))?;
-    steps.run("servers for the tests", packages::ensure_nginx)?;
+    steps.run("servers for the tests", || packages::ensure_program("nginx", "nginx"))?;
     steps.run("tests", || run_cargo(&["test", "--workspace"]))?;
     steps.run("documentation", || {
         document(&["--workspace"])?;

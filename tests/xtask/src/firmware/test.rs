@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::{MANIFEST, QEMU, TARGET, bench, build, size};
-use crate::command::{cargo, output, program, root, run as run_command};
+use crate::command::{cargo, output, program, run as run_command, tools};
 use crate::packages::ensure_program;
 use crate::toolchain::{Toolchain, ensure_component};
 
@@ -64,10 +64,10 @@ fn in_qemu() -> Result<()> {
 
 /// The program that reads the firmware's logs.
 fn decoder() -> Result<PathBuf> {
-    let tools = root().join("target/tools");
-    let decoder = tools.join("bin/defmt-print");
+    let decoder = tools().join("defmt-print");
     if output(program(&decoder).arg("--version")).is_err() {
-        run_command(cargo().args(["install", "defmt-print", "--locked", "--root"]).arg(&tools))?;
+        let place = tools().join("..");
+        run_command(cargo().args(["install", "defmt-print", "--locked", "--root"]).arg(place))?;
     }
     Ok(decoder)
 }
