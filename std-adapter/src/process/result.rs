@@ -5,25 +5,39 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::ResultSet;
+use super::{Observation, ResultSet};
+use crate::session::CoverageCounts;
 
 /// The outcome of one post-processor. It does not change once it is made.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ProcessingResult {
     success: bool,
+    complete: bool,
+    partial_reason: Option<String>,
+    coverage: Option<CoverageCounts>,
     record_count: u64,
     error_count: u64,
     rejected_count: u64,
     metrics: Map<String, Value>,
+    /// A file does not say where it is: it is the same wherever it is rebuilt.
+    #[serde(skip)]
     output_path: Option<PathBuf>,
 }
 
 impl ProcessingResult {
-    /// The outcome over these result sets: a success if there was any record. Warm-up records do not count.
+    /// The outcome over these result sets: a success if there was any record, and no set is of a run that was observed
+    /// only in part. Warm-up records do not count.
     pub fn new(results: &[ResultSet], metrics: Map<String, Value>) -> Self {
         let counts = results.iter().map(ResultSet::counts).sum::<super::OutcomeCounts>();
+        let joined = |one: Observation, other| one.join(&other);
+        let observation = results.iter().filter_map(ResultSet::observation).cloned().reduce(joined);
+        let coverage = observation.as_ref().map(|observation| observation.coverage);
+        let partial_reason = observation.and_then(|observation| observation.partial_reason);
         Self {
-            success: counts.total() > 0,
+            success: counts.total() > 0 && partial_reason.is_none(),
+            complete: partial_reason.is_none(),
+            partial_reason,
+            coverage,
             record_count: counts.total(),
             error_count: counts.failed(),
             rejected_count: results.iter().map(ResultSet::rejected).fold(0, u64::saturating_add),
@@ -38,9 +52,19 @@ impl ProcessingResult {
         Self { output_path: Some(path.into()), ..self }
     }
 
-    /// Whether there was anything to process.
+    /// Whether there was anything to process, and all of it.
     pub fn success(&self) -> bool {
         self.success
+    }
+
+    /// Why the input is only a part of a run; `None` if it is all, or records, which do not tell.
+    pub fn partial_reason(&self) -> Option<&str> {
+        self.partial_reason.as_deref()
+    }
+
+    /// Observed of expected samples; `None` of records, which do not tell.
+    pub fn coverage(&self) -> Option<CoverageCounts> {
+        self.coverage
     }
 
     /// How many records went in, failed requests included.

@@ -5,6 +5,7 @@ use std::iter::Sum;
 
 use super::moments::to_f64;
 use super::{Distribution, Percentiles, ProcessError, Window, aiperf};
+use crate::session::CoverageCounts;
 
 /// More phases than any benchmark has.
 pub(super) const MAX_PHASES: usize = 64;
@@ -137,10 +138,32 @@ impl PhaseResults {
     }
 }
 
+/// How much of a recorded run was observed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observation {
+    /// Observed of expected samples of the set's device.
+    pub coverage: CoverageCounts,
+    /// Why the run is partial; `None` if all of it was observed.
+    pub partial_reason: Option<String>,
+}
+
+impl Observation {
+    /// Of both: each reason once.
+    pub(super) fn join(self, other: &Self) -> Self {
+        let coverage = CoverageCounts::sum([self.coverage, other.coverage]);
+        let partial_reason = match (self.partial_reason, &other.partial_reason) {
+            (Some(one), Some(other)) if one != *other => Some(format!("{one}; {other}")),
+            (one, other) => one.or_else(|| other.clone()),
+        };
+        Self { coverage, partial_reason }
+    }
+}
+
 /// What was measured over one set of requests, by phase.
 #[derive(Clone, Debug, Default)]
 pub struct ResultSet {
     name: String,
+    observation: Option<Observation>,
     rejected: u64,
     skipped: u64,
     phases: BTreeMap<String, PhaseResults>,
@@ -155,6 +178,17 @@ impl ResultSet {
     /// Where the records come from.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// How much of the run was observed that the set is from; `None` of records, which do not tell.
+    pub fn observation(&self) -> Option<&Observation> {
+        self.observation.as_ref()
+    }
+
+    /// The same set of a run of which so much was observed.
+    #[must_use]
+    pub fn with_observation(self, observation: Observation) -> Self {
+        Self { observation: Some(observation), ..self }
     }
 
     /// How many lines were no valid record.
@@ -218,6 +252,10 @@ impl ResultSet {
     pub fn merge(&mut self, other: &Self) -> Result<(), ProcessError> {
         self.reject(other.rejected);
         self.skip(other.skipped);
+        self.observation = match (self.observation.take(), &other.observation) {
+            (Some(own), Some(other)) => Some(own.join(other)),
+            (own, other) => own.or_else(|| other.clone()),
+        };
         for (name, phase) in &other.phases {
             if self.phases.contains_key(name) {
                 self.phase(name)?.merge(phase, &other.name)?;

@@ -4,9 +4,10 @@ use phasemeter_core::metric::{LoadMetric, Metric, Unit};
 use phasemeter_core::phase::{PhaseCounts, PhaseStats};
 use phasemeter_core::plan::PhaseKind;
 
-use super::{RecordedRun, RecordedSource};
+use super::RecordedRun;
 use crate::process::{
-    Distribution, OutcomeCounts, PhaseResults, ProcessError, REQUEST_LATENCY, ResultSet, Window, WindowSource,
+    Distribution, Observation, OutcomeCounts, PhaseResults, ProcessError, REQUEST_LATENCY, ResultSet, Window,
+    WindowSource,
 };
 use crate::session::{Boot, PhaseTelemetry, seen_twice};
 
@@ -15,33 +16,33 @@ impl RecordedRun {
     ///
     /// Each metric goes by the device's own name for it, times in milliseconds and plain numbers as they are; the service
     /// time also goes by AIPerf's name, [`REQUEST_LATENCY`]. Phases of one name are joined. Only whole snapshots count, and
-    /// a device that several sources show counts once. Metrics and phases of which the name did not come are left out.
+    /// a device that several sources show counts once. Each set says how much of it was observed, and why the run is partial. Metrics and phases of which the name did not come are left out.
     ///
     /// # Errors
     /// [`ProcessError`] if a device has more phases than a set can hold, or a metric whose unit changed.
     pub fn result_sets(&self) -> Result<Vec<ResultSet>, ProcessError> {
+        let summary = self.summary();
         let sessions: Vec<_> = self.sources.iter().map(|source| &source.session).collect();
         let twice = seen_twice(&sessions);
         let mut sets = Vec::new();
-        for (place, source) in self.sources.iter().enumerate() {
+        for (place, (source, device)) in self.sources.iter().zip(&summary.devices).enumerate() {
             let left_out = |boot: usize| twice.iter().any(|twice| (twice.session, twice.boot) == (place, boot));
             let boots = source.session.boots().iter().enumerate();
-            let is_other = twice.iter().any(|twice| twice.session == place);
-            let boots: Vec<_> = boots.filter(|(boot, _)| !left_out(*boot)).map(|(_, boot)| boot).collect();
-            if is_other && !boots.iter().any(|boot| boot.has_begun()) {
+            if device.same_as.is_some() {
                 continue;
             }
-            sets.push(set_of(source, &boots)?);
+            let boots = boots.filter(|(boot, _)| !left_out(*boot)).map(|(_, boot)| boot);
+            let partial_reason = summary.run.partial_reason.clone();
+            let observation = Observation { coverage: device.coverage, partial_reason };
+            sets.push(set_of(&device.id, boots)?.with_observation(observation));
         }
         Ok(sets)
     }
 }
 
-fn set_of(source: &RecordedSource, boots: &[&Boot]) -> Result<ResultSet, ProcessError> {
-    let device = source.session.info().map(|info| info.device_id.as_str());
-    let name = device.filter(|id| !id.is_empty()).unwrap_or(&source.identity);
+fn set_of<'a>(name: &str, boots: impl Iterator<Item = &'a Boot>) -> Result<ResultSet, ProcessError> {
     let mut set = ResultSet::new(name);
-    for (boot, record) in boots.iter().flat_map(|boot| boot.phases().map(move |record| (boot, record))) {
+    for (boot, record) in boots.flat_map(|boot| boot.phases().map(move |record| (boot, record))) {
         let Some(stats) = record.stats() else { continue };
         let mut part = ResultSet::new(name);
         *part.phase(&record.name())? = phase_of(stats, boot, record, name)?;

@@ -1,7 +1,7 @@
 use phasemeter_core::metric::LoadMetric;
 
 use super::*;
-use crate::process::REQUEST_LATENCY;
+use crate::process::{MetricsProcessor, PostProcessor, REQUEST_LATENCY};
 use crate::session::tests::device::{Told, loaded, monitored, plan};
 
 /// A run of lines with these frames, to devices to which this plan was uploaded.
@@ -71,4 +71,22 @@ fn a_device_on_two_lines_is_one_result_set() {
     let half = &told.frames[..told.frames.len() / 2];
     let sets = run(&[half, &told.frames], None).result_sets().unwrap();
     assert_eq!(sets.iter().map(crate::process::ResultSet::records).collect::<Vec<_>>(), [40]);
+}
+
+#[test]
+fn processors_of_a_partial_run_say_how_much_they_have() {
+    let told = &loaded("d", 1, &[vec![500_000; 20]])[0];
+    let whole = run(&[&told.frames], None);
+    let part = run(&[&told.frames[..told.frames.len() / 2]], None);
+    for (run, is_complete) in [(whole, true), (part, false)] {
+        let summary = run.summary();
+        assert_eq!(summary.run.complete, is_complete);
+        let result = MetricsProcessor::default().process(&run.result_sets().unwrap()).unwrap();
+        assert_eq!(result.success(), is_complete);
+        assert_eq!(result.partial_reason(), summary.run.partial_reason.as_deref());
+        assert_eq!(result.coverage(), Some(summary.coverage.samples));
+        let written = serde_json::to_value(&result).unwrap();
+        assert_eq!(written["complete"], is_complete);
+        assert_eq!(written["coverage"]["observed"], summary.coverage.samples.observed);
+    }
 }

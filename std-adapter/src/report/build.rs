@@ -49,6 +49,12 @@ pub fn summarize(run: &RunInfo, sources: &[Observed<'_>]) -> Summary {
     warnings.extend(devices.iter().flat_map(of_device));
     let (phases, of_phases) = phases(&runs, &devices);
     warnings.extend(of_phases);
+    for (Observed { session, .. }, device) in sources.iter().zip(&mut devices) {
+        let own = phases.iter().filter(|phase| phase.device.as_ref() == Some(&device.id));
+        let samples = CoverageCounts::sum(own.map(|phase| phase.coverage));
+        let is_final = samples.ratio.is_some() && (device.complete || saw_every_end(session));
+        device.coverage = CoverageCounts::of(samples.observed, samples.expected, is_final);
+    }
     warnings.extend(phases.iter().flat_map(schedule::warnings));
     let partial_reason = partial_reason(run, &devices, &phases);
     let Judgement { verdict, reasons, .. } = run.thresholds.judge(judged(&phases), partial_reason.is_none());
@@ -69,7 +75,7 @@ pub fn summarize(run: &RunInfo, sources: &[Observed<'_>]) -> Summary {
             plan_hash: if plans.len() == 1 { plans.pop().flatten() } else { None },
             warnings,
         },
-        coverage: coverage(sources, &devices, &phases),
+        coverage: coverage(sources, &devices),
         devices,
         phases,
     }
@@ -134,6 +140,7 @@ fn device(observed: &Observed<'_>) -> DeviceSummary {
         outside: runs.filter_map(Boot::info).map(|info| info.outside).max().unwrap_or(0),
         complete: partial_reason.is_none(),
         partial_reason,
+        coverage: CoverageCounts::default(),
         same_as: None,
         problems: session.problems().iter().map(ToString::to_string).collect(),
     }
@@ -201,14 +208,10 @@ fn of_device(device: &DeviceSummary) -> Vec<String> {
     warnings
 }
 
-fn coverage(sources: &[Observed<'_>], devices: &[DeviceSummary], phases: &[PhaseSummary]) -> Coverage {
-    let of_all_devices = phases.iter().filter(|phase| phase.device.is_none()).map(|phase| phase.coverage);
-    let samples = CoverageCounts::sum(of_all_devices);
-    let counted = sources.iter().zip(devices).filter(|(_, device)| device.same_as.is_none());
-    let saw_every_end = counted
-        .fold(true, |saw, (Observed { session, .. }, device)| saw && (device.complete || saw_every_end(session)));
+fn coverage(sources: &[Observed<'_>], devices: &[DeviceSummary]) -> Coverage {
+    let counted = devices.iter().filter(|device| device.same_as.is_none());
     let mut coverage = Coverage {
-        samples: CoverageCounts::of(samples.observed, samples.expected, samples.ratio.is_some() && saw_every_end),
+        samples: CoverageCounts::sum(counted.map(|device| device.coverage)),
         gaps: Vec::new(),
         lost_frames: 0,
         crc_errors: 0,

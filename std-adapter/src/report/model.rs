@@ -9,6 +9,7 @@ use phasemeter_core::plan::PhaseKind;
 use phasemeter_core::time::Duration;
 use serde::{Deserialize, Serialize};
 
+pub use crate::session::CoverageCounts;
 pub use metrics::{MetricMap, MetricSummary, Number, PercentileSummary};
 
 /// The version of the summary's form. Keys are only ever added to it.
@@ -65,17 +66,6 @@ pub enum Verdict {
     Passed,
     /// No request succeeded, or a threshold was exceeded.
     Failed,
-}
-
-/// Observed of expected samples.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct CoverageCounts {
-    /// Samples in whole snapshots.
-    pub observed: u64,
-    /// Samples that the devices told of.
-    pub expected: u64,
-    /// Observed of expected; `None` if what is expected is not known, because no end was seen.
-    pub ratio: Option<f64>,
 }
 
 /// How much of the run was observed, and what the lines lost.
@@ -155,6 +145,8 @@ pub struct DeviceSummary {
     pub complete: bool,
     /// Why not.
     pub partial_reason: Option<String>,
+    /// Observed of expected samples in all its phases.
+    pub coverage: CoverageCounts,
     /// The source that shows the same device, and counts in place of this one.
     pub same_as: Option<String>,
     /// What it said that is not believed, or not kept: a sentence each.

@@ -1,6 +1,5 @@
 //! The phases of a run: of all devices together, and of each.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use phasemeter_core::aggregate::{Aggregate, Timing};
@@ -13,7 +12,7 @@ use super::model::{
     CountsSummary, CoverageCounts, DeviceSummary, DurationsSummary, FailureMessage, FailuresSummary, PhaseSummary,
     PlanSummary, seconds,
 };
-use crate::session::{Boot, PhaseTelemetry};
+use crate::session::{Boot, PhaseTelemetry, ratio};
 
 /// So many messages of failures are kept of a phase over all devices.
 const MAX_MESSAGES: usize = 32;
@@ -258,22 +257,6 @@ fn messages(phase: &PhaseTelemetry) -> Vec<FailureMessage> {
     told.collect()
 }
 
-impl CoverageCounts {
-    pub(super) fn of(observed: u64, expected: u64, is_final: bool) -> Self {
-        Self { observed, expected, ratio: is_final.then(|| ratio(observed, expected)) }
-    }
-
-    /// Known if every part is.
-    pub(super) fn sum(parts: impl IntoIterator<Item = Self>) -> Self {
-        let (observed, expected, is_final) = parts.into_iter().fold((0_u64, 0_u64, true), |sum, part| {
-            let (observed, expected, is_final) = sum;
-            let sums = (observed.saturating_add(part.observed), expected.saturating_add(part.expected));
-            (sums.0, sums.1, is_final && part.ratio.is_some())
-        });
-        Self::of(observed, expected, is_final)
-    }
-}
-
 /// A device's runs that count, in the order in which they began.
 pub(super) struct Runs<'a> {
     pub(super) boots: Vec<&'a Boot>,
@@ -316,16 +299,6 @@ pub(super) fn phases(runs: &[Runs<'_>], devices: &[DeviceSummary]) -> (Vec<Phase
         summaries.append(&mut of_devices);
     }
     (summaries, mixed.into_iter().collect())
-}
-
-/// A part of a whole; of nothing, all. It is one only of all.
-#[expect(clippy::cast_precision_loss, reason = "a ratio for display; equality is decided on the counts")]
-fn ratio(part: u64, whole: u64) -> f64 {
-    match part.cmp(&whole) {
-        Ordering::Equal => 1.0,
-        Ordering::Less => (part as f64 / whole as f64).min(1.0_f64.next_down()),
-        Ordering::Greater => part as f64 / whole as f64,
-    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate for display")]

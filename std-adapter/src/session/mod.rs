@@ -19,6 +19,7 @@
 //! for a device in order and for the worst that a hostile one can send.
 
 mod limits;
+mod coverage;
 mod sequence;
 mod counts;
 mod mirror;
@@ -40,6 +41,8 @@ use phasemeter_core::telemetry::{Answer, Receiver};
 use heard::Heard;
 
 pub use boot::{Boot, DeviceInfo};
+pub use coverage::CoverageCounts;
+pub(crate) use coverage::ratio;
 pub use line::{LineErrors, Note};
 pub use mirror::{HostHistogram, Mirror};
 pub use missing::{Missing, PhaseLack};
