@@ -37,7 +37,7 @@ pub struct RecordingSource {
     pub identity: String,
     /// Where its bytes come from.
     pub line: Box<dyn Line>,
-    /// Are told of the phases that its device reports, as they come, on a thread of their own. A replay tells nobody.
+    /// Are told of the phases that its device reports, as they come, on a thread of their own.
     pub hooks: Hooks,
     /// Starts the device's run and acknowledges what has come; `None` if the device runs on its own.
     pub remote: Option<RemoteControl>,
@@ -163,11 +163,8 @@ impl Phases {
     }
 
     fn note(&mut self, note: &Note) {
-        let Some(hooks) = &mut self.hooks else { return };
-        match note {
-            Note::Begin { .. } => self.watch.reset(),
-            Note::Phase(report, uptime) => self.watch.see(report, *uptime, hooks),
-            _ => {}
+        if let Some(hooks) = &mut self.hooks {
+            self.watch.note(note, hooks);
         }
     }
 }

@@ -5,9 +5,11 @@
 mod result_sets;
 
 use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
 use crate::atomic::{WriteError, write_atomically};
 use crate::capture::{CaptureError, CaptureReader, CaptureRecord, EndReason, LineEnd};
+use crate::hook::{Hooks, PhaseWatch, told_at};
 use crate::report::{Observed, RunInfo, Summary, Thresholds, render, summarize};
 use crate::session::{Note, Session};
 use crate::text::{printable, to_json};
@@ -60,12 +62,17 @@ impl RecordedRun {
     /// Applies the next record; `note` is called with the number of the line and what is worth telling of it.
     ///
     /// Records about lines that were never opened are left out: a capture does not have them.
+    ///
+    /// What `note` does happens at the time of the record: [`host_time`](crate::hook::host_time).
     pub fn apply(&mut self, record: &CaptureRecord<'_>, mut note: impl FnMut(u16, Note)) {
+        if let CaptureRecord::Start { run_id, unix_ns, .. } = record {
+            self.id = printable(run_id);
+            self.started_unix_ns = *unix_ns;
+        }
+        let unix_ns = self.started_unix_ns.saturating_add(record.at_ns());
+        let time = UNIX_EPOCH + Duration::from_nanos(unix_ns);
+        let mut note = |source, what| told_at(time, || note(source, what));
         match record {
-            CaptureRecord::Start { run_id, unix_ns, .. } => {
-                self.id = printable(run_id);
-                self.started_unix_ns = *unix_ns;
-            }
             CaptureRecord::Source { source, identity, plan_hash, .. } if usize::from(*source) == self.sources.len() => {
                 let session = plan_hash.map_or_else(Session::new, Session::expecting);
                 self.sources.push(RecordedSource { identity: printable(identity), session, ended: None });
@@ -83,7 +90,7 @@ impl RecordedRun {
                 }
             }
             CaptureRecord::End { at_ns, reason } => self.end = Some((*reason, *at_ns)),
-            CaptureRecord::Source { .. } => {}
+            CaptureRecord::Start { .. } | CaptureRecord::Source { .. } => {}
         }
     }
 
@@ -126,10 +133,24 @@ pub struct Replayed {
 /// # Errors
 /// [`CaptureError`] if the file cannot be read or is not a capture. A capture that breaks off is no error.
 pub fn replay(capture: &Path) -> Result<Replayed, CaptureError> {
+    replay_to(capture, Vec::new())
+}
+
+/// Rebuilds a run from its capture, and tells the hooks of each source, by number, what a recording told its own: the same
+/// events at the same times.
+///
+/// # Errors
+/// As [`replay`]. What a hook fails at is reported as it is in a recording, and is no error.
+pub fn replay_to(capture: &Path, hooks: Vec<Hooks>) -> Result<Replayed, CaptureError> {
     let mut reader = CaptureReader::open(capture)?;
     let mut run = RecordedRun::new();
+    let mut told: Vec<_> = hooks.into_iter().map(|hooks| (PhaseWatch::new(), hooks)).collect();
     for record in &mut reader {
-        run.apply(&record?, |_, _| {});
+        run.apply(&record?, |source, note| {
+            if let Some((watch, hooks)) = told.get_mut(usize::from(source)) {
+                watch.note(&note, hooks);
+            }
+        });
     }
     let damage = match (reader.damaged_at(), reader.torn_tail()) {
         (Some(offset), _) => Some(format!("{} is damaged at byte {offset}; what follows is lost", capture.display())),

@@ -210,6 +210,17 @@ pub enum CaptureError {
 }
 
 impl CaptureRecord<'_> {
+    /// When it was made: nanoseconds since `Start`.
+    pub fn at_ns(&self) -> u64 {
+        match *self {
+            CaptureRecord::Start { .. } => 0,
+            CaptureRecord::Source { at_ns, .. }
+            | CaptureRecord::Data { at_ns, .. }
+            | CaptureRecord::SourceEnd { at_ns, .. }
+            | CaptureRecord::End { at_ns, .. } => at_ns,
+        }
+    }
+
     /// Appends the record to `out` as it stands in a file: length, payload, CRC.
     ///
     /// # Errors

@@ -1,18 +1,21 @@
 //! A hook on a thread of its own.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use phasemeter_core::hook::{PhaseEvent, PhaseHook};
 use phasemeter_core::phase::PhaseStats;
 use phasemeter_core::time::Instant;
 
-use super::{HookError, HookFailures};
+use super::{HookError, HookFailures, host_time, told_at};
 
 /// Events that may wait for the hook: those of a whole plan, and minutes of progress.
 const QUEUED: usize = 1024;
 /// How long the hook may take at the end of the run for what is queued.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// An event, and when it reached the host.
+type Told = (PhaseEvent, PhaseStats, Instant, SystemTime);
 
 /// Tells a hook on a thread of its own, so that whoever has an event never waits for the hook.
 ///
@@ -21,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub struct Background {
     /// `None` once no more events come.
-    events: Option<SyncSender<(PhaseEvent, PhaseStats, Instant)>>,
+    events: Option<SyncSender<Told>>,
     /// Closed when the thread is done with the hook.
     done: Receiver<()>,
     failures: HookFailures,
@@ -43,11 +46,11 @@ impl Background {
         patience: Duration,
         failures: HookFailures,
     ) -> Result<Self, HookError> {
-        let (events, queue) = sync_channel::<(PhaseEvent, PhaseStats, Instant)>(queued);
+        let (events, queue) = sync_channel::<Told>(queued);
         let (sender, done) = channel();
         let work = move || {
-            for (event, phase, now) in queue {
-                hook.on_event(event, &phase, now);
+            for (event, phase, now, time) in queue {
+                told_at(time, || hook.on_event(event, &phase, now));
             }
             drop(hook);
             drop(sender);
@@ -65,7 +68,7 @@ impl Background {
 impl PhaseHook for Background {
     fn on_event(&mut self, event: PhaseEvent, phase: &PhaseStats, now: Instant) {
         let Some(events) = &self.events else { return };
-        self.failures.check(events.try_send((event, *phase, now)).map_err(|error| match error {
+        self.failures.check(events.try_send((event, *phase, now, host_time())).map_err(|error| match error {
             TrySendError::Full(_) => HookError::Busy(event),
             TrySendError::Disconnected(_) => HookError::Panicked(event),
         }));

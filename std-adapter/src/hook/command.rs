@@ -60,7 +60,7 @@ impl CommandConfig {
 ///  "phase_durations":{"sending_duration":5.2,"total_duration":6.25}}
 /// ```
 ///
-/// The timestamp is the host's, UTC, when the program was started; durations are in seconds, by the device's clock.
+/// The timestamp is the host's, UTC, when the event reached it; durations are in seconds, by the device's clock.
 /// What the program prints goes to standard error.
 ///
 /// A program that cannot be run, fails or takes too long is a failure; one that takes too long is killed, on Unix with

@@ -1,12 +1,11 @@
 //! Events as files and programs are told of them.
 
-use std::time::SystemTime;
-
 use phasemeter_core::hook::PhaseEvent;
 use phasemeter_core::phase::PhaseStats;
 use phasemeter_core::time::{Duration, Instant};
 use serde::{Serialize, Serializer};
 
+use super::host_time;
 use crate::text::printable;
 
 /// The name of an event in JSON and in the environment of programs; a log has it in capitals.
@@ -30,7 +29,7 @@ pub(super) fn phase_name(phase: &PhaseStats) -> String {
 pub(super) struct EventRecord {
     #[serde(serialize_with = "by_name")]
     pub(super) event: PhaseEvent,
-    /// The host's wall clock when the hook was told, UTC.
+    /// When the event reached the host, UTC.
     timestamp: String,
     phase: String,
     #[serde(flatten)]
@@ -121,9 +120,9 @@ fn in_seconds<S: Serializer>(length: &Option<Duration>, serializer: S) -> Result
     length.map(seconds).serialize(serializer)
 }
 
-/// The host's wall clock, UTC, to the millisecond: `2026-01-15T10:30:50.123Z`.
+/// When the event reached the host, UTC, to the millisecond: `2026-01-15T10:30:50.123Z`.
 pub(super) fn timestamp() -> String {
-    humantime::format_rfc3339_millis(SystemTime::now()).to_string()
+    humantime::format_rfc3339_millis(host_time()).to_string()
 }
 
 #[cfg(test)]
@@ -198,7 +197,7 @@ pub(super) mod tests {
         let text = timestamp();
         assert_eq!((text.len(), &text[10..11], &text[23..]), (24, "T", "Z"), "{text}");
         let told = humantime::parse_rfc3339(&text).unwrap();
-        let elapsed = SystemTime::now().duration_since(told).unwrap();
+        let elapsed = std::time::SystemTime::now().duration_since(told).unwrap();
         assert!(elapsed < std::time::Duration::from_mins(1), "{text}");
     }
 

@@ -60,7 +60,7 @@ impl FileLogConfig {
 /// [2026-01-15 10:30:51.173Z] PHASE_COMPLETE: warmup | Completed: 990, Cancelled: 10, Errors: 7, Duration: 6.25s
 /// ```
 ///
-/// What follows the bar is there if the hook is verbose. The time is the host's, UTC, when the hook was told; durations
+/// What follows the bar is there if the hook is verbose. The time is the host's, UTC, when the event reached it; durations
 /// are in seconds, by the device's clock, from the start of the phase. Each line is one write at the end of the file,
 /// so several processes can share a log; it is not synced.
 #[derive(Debug)]

@@ -84,7 +84,7 @@ impl JsonMetricsConfig {
 /// }
 /// ```
 ///
-/// - Timestamps are the host's, UTC, when the hook was told. Durations are in seconds, by the device's clock;
+/// - Timestamps are the host's, UTC, when the event reached it. Durations are in seconds, by the device's clock;
 ///   `total_duration` of a phase that timed out is known from then on. In the aggregate, both are sums.
 /// - The events are `phase_start`, `phase_sending_complete`, `phase_timeout` and `phase_complete`.
 /// - A phase that repeats, as after a reset, is another entry. `instance` counts the phases of each kind; those that a

@@ -29,6 +29,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod host_time;
 mod event;
 mod failures;
 mod background;
@@ -52,6 +53,8 @@ pub use background::Background;
 pub use command::{CommandConfig, CommandHook};
 pub use failures::HookFailures;
 pub use file_log::{FileLogConfig, FileLogHook};
+pub use host_time::host_time;
+pub(crate) use host_time::told_at;
 pub use json_metrics::{JsonMetricsConfig, JsonMetricsHook};
 pub use watch::PhaseWatch;
 

@@ -4,6 +4,8 @@ use phasemeter_core::hook::{PhaseEvent, PhaseHook};
 use phasemeter_core::phase::{PhaseCounts, PhaseState, PhaseStats};
 use phasemeter_core::time::Instant;
 
+use crate::session::Note;
+
 /// Compares each report of a device with the one before, and tells a hook what happened in between.
 ///
 /// The hook is told in the order of its contract, whatever was lost: an event whose own report did not come is told
@@ -31,6 +33,15 @@ impl PhaseWatch {
     /// The device started anew: its phases repeat.
     pub fn reset(&mut self) {
         *self = Self::default();
+    }
+
+    /// Tells `hook` what is new in what a session noted.
+    pub fn note<H: PhaseHook + ?Sized>(&mut self, note: &Note, hook: &mut H) {
+        match note {
+            Note::Begin { .. } => self.reset(),
+            Note::Phase(report, uptime) => self.see(report, *uptime, hook),
+            _ => {}
+        }
     }
 
     /// Tells `hook` what is new in a report that the device sent at `uptime`.
