@@ -218,6 +218,15 @@ impl Registry {
         Some(params)
     }
 
+    /// Whether a replay creates the component again: it says so, or the built-in one of the same code does.
+    pub(super) fn replays(&self, entry: &Entry) -> bool {
+        let is_same = |other: &&Entry| {
+            let is_built_in = other.package.origin == Origin::BuiltIn && other.category == entry.category;
+            is_built_in && (other.class == entry.class || other.aliases.contains(&entry.class))
+        };
+        entry.replay || self.entries.iter().find(is_same).is_some_and(|other| other.replay)
+    }
+
     /// The built-in component that has the class of this entry for an alias.
     fn original(&self, entry: &Entry) -> Option<&Entry> {
         if self.code.contains_key(&(entry.category, entry.class.clone())) {
@@ -257,6 +266,7 @@ fn implied(category: Category, name: String, class: &str) -> Entry {
         tags: Vec::new(),
         auto_load: false,
         priority: 0,
+        replay: false,
         params: None,
         metadata: None,
         aliases: Vec::new(),

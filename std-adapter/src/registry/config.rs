@@ -1,5 +1,7 @@
 //! A component's configuration as the user wrote it, and what is left once it is checked.
 
+use std::path::{Component, Path, PathBuf};
+
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
@@ -27,12 +29,14 @@ pub struct Config {
     items: Vec<(Key, Node)>,
     /// The number of the source that the component is for, and how many sources there are.
     source: Option<(usize, usize)>,
+    /// Where its files go, whatever their paths say.
+    below: Option<PathBuf>,
 }
 
 impl Default for Config {
     /// Nothing is configured: defaults apply.
     fn default() -> Self {
-        Self { file: "config".into(), at: At::default(), items: Vec::new(), source: None }
+        Self { file: "config".into(), at: At::default(), items: Vec::new(), source: None, below: None }
     }
 }
 
@@ -53,12 +57,12 @@ impl Config {
     /// The map of a node of the file that the findings are of.
     pub(super) fn from_node(node: &Node, findings: &mut Findings) -> Option<Self> {
         let items = map(node, "`config`", findings)?.to_vec();
-        Some(Self { file: findings.file.clone(), at: node.at, items, source: None })
+        Some(Self { file: findings.file.clone(), at: node.at, items, source: None, below: None })
     }
 
     /// No configuration, but a place for what is missing in it.
     pub(super) fn empty_at(file: &str, at: At) -> Self {
-        Self { file: file.to_owned(), at, items: Vec::new(), source: None }
+        Self { file: file.to_owned(), at, items: Vec::new(), source: None, below: None }
     }
 
     /// The configuration for one of several sources: `{source}` in any text becomes its number, and a parameter of
@@ -69,6 +73,13 @@ impl Config {
         self
     }
 
+    /// The configuration with every parameter of type `path` below a directory: `/var/log/a.log` and `../var/log/a.log`
+    /// are `var/log/a.log` there.
+    pub(super) fn below(mut self, directory: &Path) -> Self {
+        self.below = Some(directory.to_owned());
+        self
+    }
+
     /// Checks everything against the declared parameters; without a declaration, everything is let through.
     pub(super) fn check(&self, what: &str, params: Option<&[Param]>) -> Result<Params, Vec<Diagnostic>> {
         let mut findings = Findings::of(&self.file);
@@ -76,9 +87,10 @@ impl Config {
         if let Some(params) = params {
             self.refuse_unknown(what, params, &mut findings);
             for param in params {
-                if let Some(node) = self.value(what, param, &mut findings) {
-                    checked.insert(param.name.clone(), self.substitute(node.to_json()));
-                }
+                let Some(node) = self.value(what, param, &mut findings) else { continue };
+                let value = self.substitute(node.to_json());
+                let value = if param.kind.is_path() { self.moved(value, node.at, &mut findings) } else { value };
+                checked.insert(param.name.clone(), value);
             }
         } else {
             checked.extend(self.items.iter().map(|(key, node)| (key.name.clone(), self.substitute(node.to_json()))));
@@ -128,6 +140,18 @@ impl Config {
         Some(node)
     }
 
+    /// A path, below the directory if there is one.
+    fn moved(&self, value: Json, at: At, findings: &mut Findings) -> Json {
+        let (Some(directory), Json::String(path)) = (&self.below, &value) else { return value };
+        let own = Path::new(path).components().filter(|part| matches!(part, Component::Normal(_)));
+        let moved = directory.join(own.collect::<PathBuf>());
+        let Some(moved) = moved.to_str() else {
+            findings.error(at, format!("{} is no text: files cannot be written below it", directory.display()));
+            return value;
+        };
+        moved.into()
+    }
+
     fn substitute(&self, value: Json) -> Json {
         let Some((number, _)) = self.source else { return value };
         match value {
@@ -144,6 +168,10 @@ impl Config {
 pub struct Params(serde_json::Map<String, Json>);
 
 impl Params {
+    pub(super) fn into_map(self) -> serde_json::Map<String, Json> {
+        self.0
+    }
+
     /// The value of a parameter.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Json> {

@@ -73,6 +73,9 @@ pub struct Entry {
     pub auto_load: bool,
     /// Of two components of one name the higher priority is meant; of those loaded by themselves the lower runs first.
     pub priority: i64,
+    /// Whether a replay creates it again: what it does depends on nothing but its configuration and what it is told, and it
+    /// writes to no files but those of its parameters of type `path`.
+    pub replay: bool,
     /// What can be configured; `None`: not declared, so that nothing is checked.
     pub params: Option<Vec<Param>>,
     /// More that the manifest says, for whoever knows it.
@@ -186,6 +189,7 @@ fn read_entry(category: Category, key: &Key, node: &Node, package: &Arc<Package>
         tags: fields.texts("tags").into_iter().map(|(_, tag)| tag).collect(),
         auto_load: fields.flag("auto_load").unwrap_or(false),
         priority: fields.integer("priority").unwrap_or(0),
+        replay: fields.flag("replay").unwrap_or(false),
         params: fields.take("config_params").map(|node| read_params(&what, node, fields.findings)),
         metadata: fields.take("metadata").map(Node::to_json),
         aliases: read_aliases(&mut fields),
@@ -199,6 +203,12 @@ fn read_entry(category: Category, key: &Key, node: &Node, package: &Arc<Package>
             findings.error(at, format!("{class} is no class path: write `class: module.path:Class`"));
         }
         None => findings.error(key.at, format!("{what} has no `class`: write `class: module.path:Class`")),
+    }
+    if entry.replay && entry.params.is_none() {
+        findings.error(
+            key.at,
+            format!("{what} has `replay: true` and no `config_params`: a replay could not tell its files"),
+        );
     }
     if entry.tags.len() > MAX_ITEMS || entry.aliases.len() > MAX_ITEMS {
         findings.error(key.at, format!("{what} has more than {MAX_ITEMS} tags or aliases"));

@@ -39,12 +39,13 @@
 //!     tags: [alert]
 //!     priority: 10                                         # 0 unless given
 //!     auto_load: false                                     # true: every run has it
+//!     replay: false                                        # true: a replay creates it again
 //!     config_params:                                       # absent: nothing is checked
 //!       - {name: threshold_s, type: int, default: 60, min: 1, description: How long it may take}
 //! ```
 //!
 //! Types are `str`, `int`, `float`, `bool`, `dict`, `list[T]`, `Optional[T]`, `A | B`, `any`, and `path`, which AIPerf
-//! does not have. `required`, `min`, `max` and `aliases` (more names and class paths for a component) are ours as well.
+//! does not have. `required`, `min`, `max`, `aliases` (more names and class paths for a component) and `replay` are ours as well.
 //!
 //! # Names
 //!
@@ -67,6 +68,7 @@ mod catalog;
 mod component;
 mod builtin;
 mod run_config;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -81,3 +83,4 @@ pub use places::user_directory;
 pub use protocol::Protocol;
 pub use resolve::Resolution;
 pub use run_config::RunConfig;
+pub use stored::{StoredComponent, StoredComponents};

@@ -115,7 +115,7 @@ impl RunConfig {
         source: usize,
         sources: usize,
     ) -> Result<Vec<Box<dyn PhaseHook + Send>>, RegistryError> {
-        create::<dyn PhaseHook>(&self.hooks, registry, |config| config.for_source(source, sources))
+        create(configured::<dyn PhaseHook>(&self.hooks, registry, |config| config.for_source(source, sources))?)
     }
 
     /// Creates the post-processors: first those that are loaded by themselves, then those that the run names.
@@ -123,7 +123,21 @@ impl RunConfig {
     /// # Errors
     /// As [`hooks`](Self::hooks).
     pub fn processors(&self, registry: &Registry) -> Result<Vec<Box<dyn PostProcessor>>, RegistryError> {
-        create::<dyn PostProcessor>(&self.processors, registry, |config| config)
+        create(self.configured_processors(registry)?)
+    }
+
+    pub(super) fn configured_hooks<'r>(
+        &'r self,
+        registry: &'r Registry,
+    ) -> Result<Vec<Configured<'r, dyn PhaseHook>>, RegistryError> {
+        configured(&self.hooks, registry, |config| config)
+    }
+
+    pub(super) fn configured_processors<'r>(
+        &'r self,
+        registry: &'r Registry,
+    ) -> Result<Vec<Configured<'r, dyn PostProcessor>>, RegistryError> {
+        configured(&self.processors, registry, |config| config)
     }
 }
 
@@ -155,45 +169,50 @@ fn one_use(category: Category, node: &Node, findings: &mut Findings) -> Option<U
     Some(Use { name: name?, place, config })
 }
 
-/// Checks all, then creates all.
-fn create<P: Protocol + ?Sized>(
-    uses: &[Use],
-    registry: &Registry,
+/// A component of a run, with its configuration.
+pub(super) struct Configured<'r, P: ?Sized> {
+    pub(super) component: Component<'r, P>,
+    pub(super) config: Config,
+    place: &'r str,
+}
+
+/// Those that are loaded by themselves, then those that are named: every one has code, and is configured right.
+fn configured<'r, P: Protocol + ?Sized>(
+    uses: &'r [Use],
+    registry: &'r Registry,
     prepare: impl Fn(Config) -> Config,
-) -> Result<Vec<Box<P::Object>>, RegistryError> {
+) -> Result<Vec<Configured<'r, P>>, RegistryError> {
     let mut faults = Vec::new();
     let mut named = Vec::new();
     for one in uses {
         match registry.get::<P>(&one.name) {
-            Ok(component) => named.push((component, one.place.as_str(), prepare(one.config.clone()))),
+            Ok(component) => {
+                named.push(Configured { component, config: prepare(one.config.clone()), place: &one.place })
+            }
             Err(error) => faults.extend(error.diagnostics(&one.place)),
         }
     }
-    let is_named = |entry: &Entry| named.iter().any(|(component, ..)| component.entry().class == entry.class);
+    let is_named = |entry: &Entry| named.iter().any(|other| other.component.entry().class == entry.class);
     let mut automatic: Vec<_> = registry.automatic(P::CATEGORY).filter(|entry| !is_named(entry)).collect();
     automatic.sort_by_key(|entry| entry.priority);
     let automatic = automatic.into_iter().map(|entry| {
-        let config = Config::empty_at(&entry.place, crate::yaml::At::default());
-        (Component::<P>::new(registry, entry), entry.place.as_str(), prepare(config))
+        let config = prepare(Config::empty_at(&entry.place, crate::yaml::At::default()));
+        Configured { component: Component::new(registry, entry), config, place: &entry.place }
     });
-    let all: Vec<_> =
-        automatic
-            .chain(named.iter().map(|(component, place, config)| {
-                (Component::new(registry, component.entry()), *place, config.clone())
-            }))
-            .collect();
-    for (component, place, config) in &all {
+    let all: Vec<_> = automatic.collect::<Vec<_>>().into_iter().chain(named).collect();
+    for Configured { component, config, place } in &all {
         for error in [component.constructor().err(), component.check(config).err()].into_iter().flatten() {
             faults.extend(error.diagnostics(place));
         }
     }
-    if !faults.is_empty() {
-        return Err(RegistryError::Invalid(faults));
-    }
-    let created = all.iter().map(|(component, place, config)| {
-        component.create(config).map_err(|error| RegistryError::Invalid(error.diagnostics(place)))
-    });
-    created.collect()
+    if faults.is_empty() { Ok(all) } else { Err(RegistryError::Invalid(faults)) }
+}
+
+fn create<P: Protocol + ?Sized>(all: Vec<Configured<'_, P>>) -> Result<Vec<Box<P::Object>>, RegistryError> {
+    let create = |Configured { component, config, place }: Configured<'_, P>| {
+        component.create(&config).map_err(|error| RegistryError::Invalid(error.diagnostics(place)))
+    };
+    all.into_iter().map(create).collect()
 }
 
 impl Registry {
