@@ -133,24 +133,25 @@ pub struct Replayed {
 /// # Errors
 /// [`CaptureError`] if the file cannot be read or is not a capture. A capture that breaks off is no error.
 pub fn replay(capture: &Path) -> Result<Replayed, CaptureError> {
-    replay_to(capture, Vec::new())
+    replay_to(capture, |_| Hooks::new())
 }
 
-/// Rebuilds a run from its capture, and tells the hooks of each source, by number, what a recording told its own: the same
+/// Rebuilds a run from its capture, and tells `hooks` of each source, by its number, what a recording told its own: the same
 /// events at the same times.
 ///
 /// # Errors
 /// As [`replay`]. What a hook fails at is reported as it is in a recording, and is no error.
-pub fn replay_to(capture: &Path, hooks: Vec<Hooks>) -> Result<Replayed, CaptureError> {
+pub fn replay_to(capture: &Path, mut hooks: impl FnMut(usize) -> Hooks) -> Result<Replayed, CaptureError> {
     let mut reader = CaptureReader::open(capture)?;
     let mut run = RecordedRun::new();
-    let mut told: Vec<_> = hooks.into_iter().map(|hooks| (PhaseWatch::new(), hooks)).collect();
+    let mut told: Vec<(PhaseWatch, Hooks)> = Vec::new();
     for record in &mut reader {
         run.apply(&record?, |source, note| {
             if let Some((watch, hooks)) = told.get_mut(usize::from(source)) {
                 watch.note(&note, hooks);
             }
         });
+        told.extend((told.len()..run.sources().len()).map(|source| (PhaseWatch::new(), hooks(source))));
     }
     let damage = match (reader.damaged_at(), reader.torn_tail()) {
         (Some(offset), _) => Some(format!("{} is damaged at byte {offset}; what follows is lost", capture.display())),

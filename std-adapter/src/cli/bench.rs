@@ -11,7 +11,7 @@ use super::connect_args::ConnectArgs;
 use super::record::{Place, to_report};
 use super::run_config::RunConfigArgs;
 use super::thresholds::ThresholdArgs;
-use super::{interrupt, run_info, values};
+use super::{interrupt, run_info::RunInfo, values};
 use crate::hook::Hooks;
 use crate::load::{Load, LoadOptions, Target, split_url};
 use crate::plan::{Body, ChatRequest, Order, PlainRequest, Plan, RequestSpec, body_file, body_lines, prompts};
@@ -156,13 +156,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     load.check(&plan, &options)?;
     load.try_connect().with_context(|| format!("cannot connect to {target}"))?;
     let place = Place::new(args.out.as_deref())?;
-    run_info::write(&place.directory, Some(&plan), Some(&args.url))?;
+    let thresholds = args.thresholds.thresholds();
+    RunInfo::new(Some(&plan), Some(&args.url)).with(thresholds, components.stored).write(&place.directory)?;
     let (output, line) = in_process().context("cannot start the recorder")?;
     let stopper = load.stopper();
     let stop = interrupt::watch(move || stopper.stop())?;
     let source = RecordingSource { identity: "bench".to_owned(), line, hooks, remote: None };
     let recording = RecordingOptions {
-        thresholds: args.thresholds.thresholds(),
+        thresholds,
         // The load ends, and says so.
         stop_within: Duration::from_nanos(options.telemetry.line_patience.as_nanos()),
         ..RecordingOptions::new(&place.directory, &place.run_id)

@@ -37,7 +37,7 @@ mod unix {
     use super::Args;
     use crate::cli::record::{fail_if_a_line_failed, keep_on_failure};
     use crate::cli::thresholds::exit_code;
-    use crate::cli::{interrupt, print_report, progress::RecordingProgress, run_directory, run_info, say};
+    use crate::cli::{interrupt, print_report, progress::RecordingProgress, run_directory, run_info::RunInfo, say};
     use crate::hook::Hooks;
     use crate::mock::{LogNormalDelay, MockConfig, MockServer};
     use crate::recorder::{RecordingOptions, RecordingSource, RecordingWatcher, record};
@@ -84,7 +84,7 @@ mod unix {
         let directory = run_directory::create(args.out.as_deref(), &run_id)?;
         let loopback = ([127, 0, 0, 1], 0).into();
         let server = MockServer::start(server(args.seed)?, loopback, Some(directory.join("server.jsonl")))?;
-        run_info::write(&directory, None, Some(&server.url()))?;
+        RunInfo::new(None, Some(&server.url())).write(&directory)?;
         let pty = Pty::open().context("cannot open a pseudo-terminal")?;
         let mut device = Device::start(&directory, &plan(args.seed), &server.url(), pty.slave_path())?;
         say(format_args!("a mock server at {}, a device on {}", server.url(), pty.slave_path().display()));

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 
 use super::run_config::{RunConfigArgs, process};
 use super::thresholds::{ThresholdArgs, exit_code};
-use super::{interrupt, progress::RecordingProgress, run_directory, run_info, values};
+use super::{interrupt, progress::RecordingProgress, run_directory, run_info::RunInfo, values};
 use crate::capture::LineEnd;
 use crate::process::PostProcessor;
 use crate::recorder::{RecordError, RecordingOptions, RecordingSource, record};
@@ -82,11 +82,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         sources.push(RecordingSource { identity, line, hooks: hooks.next().unwrap_or_default(), remote: None });
     }
     let place = Place::new(args.out.as_deref())?;
-    run_info::write(&place.directory, None, None)?;
+    let thresholds = args.thresholds.thresholds();
+    RunInfo::new(None, None).with(thresholds, components.stored).write(&place.directory)?;
     let stop = interrupt::watch(|| {})?;
     let options = RecordingOptions {
         max_duration: args.max_duration,
-        thresholds: args.thresholds.thresholds(),
+        thresholds,
         stop_within: if args.sources.iter().any(|source| source == "-") { PIPE_STOP_WITHIN } else { Duration::ZERO },
         ..RecordingOptions::new(&place.directory, &place.run_id)
     };

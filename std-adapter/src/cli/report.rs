@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use super::run_directory::{self, RunDirectory};
+use super::run_info::RunInfo;
 use super::thresholds::{ThresholdArgs, exit_code};
 use crate::replay;
 use crate::report::{Summary, Verdict};
@@ -47,8 +48,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Some(run) => run.clone(),
         None => run_directory::latest()?,
     };
-    let mut replayed = replay::replay(&run_directory::capture_of(&run)?)?;
-    replayed.run.judge_by(args.thresholds.thresholds());
+    let capture = run_directory::capture_of(&run)?;
+    let recorded = RunInfo::beside(&capture)?.unwrap_or_default();
+    let mut replayed = replay::replay(&capture)?;
+    replayed.run.judge_by(args.thresholds.over(recorded.thresholds));
     if let Some(damage) = &replayed.damage {
         super::say(damage);
     }

@@ -12,7 +12,7 @@ use phasemeter_core::telemetry::{Reason, Refusal};
 use super::record::{Place, to_report};
 use super::run_config::RunConfigArgs;
 use super::thresholds::ThresholdArgs;
-use super::{interrupt, run_info, values};
+use super::{interrupt, run_info::RunInfo, values};
 use crate::plan;
 use crate::recorder::{RecordingOptions, RecordingSource};
 use crate::remote::{Remote, RemoteError};
@@ -92,10 +92,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let hooks = components.hooks.into_iter().next().unwrap_or_default();
     let source = RecordingSource { identity, line, hooks, remote: Some(remote) };
     let place = Place::new(args.out.as_deref())?;
-    run_info::write(&place.directory, Some(&plan), args.target.as_deref())?;
+    let thresholds = args.thresholds.thresholds();
+    RunInfo::new(Some(&plan), args.target.as_deref()).with(thresholds, components.stored).write(&place.directory)?;
     let options = RecordingOptions {
         max_duration: args.max_duration,
-        thresholds: args.thresholds.thresholds(),
+        thresholds,
         ..RecordingOptions::new(&place.directory, &place.run_id)
     };
     to_report(vec![source], &options, &flag, components.processors, false)

@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use crate::hook::Hooks;
 use crate::process::PostProcessor;
-use crate::registry::{Diagnostic, Registry, RunConfig, user_directory};
+use crate::registry::{Diagnostic, Registry, RunConfig, StoredComponents, user_directory};
 use crate::replay::RecordedRun;
 
 /// Where manifests are, beside those of the user's directory.
@@ -60,7 +60,11 @@ impl RunConfigArgs {
         };
         say_all(run.warnings());
         let hooks = (0..sources).map(|source| run.hooks(&registry, source, sources).map(Hooks::from));
-        Ok(Components { hooks: hooks.collect::<Result<_, _>>()?, processors: run.processors(&registry)? })
+        Ok(Components {
+            hooks: hooks.collect::<Result<_, _>>()?,
+            processors: run.processors(&registry)?,
+            stored: run.stored(&registry)?,
+        })
     }
 }
 
@@ -70,6 +74,8 @@ pub(super) struct Components {
     pub(super) hooks: Vec<Hooks>,
     /// What makes metrics of the run when it is over.
     pub(super) processors: Vec<Box<dyn PostProcessor>>,
+    /// Both, as the run directory keeps them.
+    pub(super) stored: StoredComponents,
 }
 
 /// Hands what was measured to the post-processors. One that fails is told of, and the others still run.

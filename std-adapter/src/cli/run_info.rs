@@ -1,35 +1,91 @@
 //! `run.json`: what was asked for, beside what came of it. It has no secrets.
 
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-use anyhow::Context;
-use serde_json::{Value, json};
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::atomic::write_atomically;
 use crate::plan::secret::hide_in_url;
 use crate::plan::secrets::Secrets;
 use crate::plan::{Body, PlainRequest, Plan, RequestSpec};
+use crate::registry::StoredComponents;
+use crate::report::Thresholds;
 use crate::text::to_json;
 
 /// The version of the file's form. Keys are only ever added to it.
 const SCHEMA: &str = "phasemeter.run/1";
 /// The file's name in the run directory.
 const FILE: &str = "run.json";
+/// It is not read beyond this.
+const MAX_BYTES: u64 = 16 << 20;
 
-/// Writes what was asked for into the run directory: the command line, this program's version, the plan and the target.
-pub(super) fn write(directory: &Path, plan: Option<&Plan>, target: Option<&str>) -> anyhow::Result<()> {
-    let given = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
-    let arguments = std::iter::once("phasemeter".to_owned()).chain(given);
-    let info = json!({
-        "schema": SCHEMA,
-        "version": env!("CARGO_PKG_VERSION"),
-        "command": shown(arguments, plan),
-        "target": target.map(hide_in_url),
-        "plan": plan.map_or(Value::Null, Plan::describe),
-    });
-    let path = directory.join(FILE);
-    let text = to_json(&info).context("cannot write what was asked for as JSON")?;
-    Ok(write_atomically(&path, text.as_bytes())?)
+/// What was asked for.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct RunInfo {
+    schema: String,
+    version: String,
+    command: Vec<String>,
+    target: Option<String>,
+    plan: Value,
+    /// What the run is judged by.
+    #[serde(default)]
+    pub(super) thresholds: Thresholds,
+    /// Its hooks and post-processors.
+    #[serde(default)]
+    pub(super) plugins: StoredComponents,
+}
+
+impl RunInfo {
+    /// A run that this program was started for: its command line and version.
+    pub(super) fn new(plan: Option<&Plan>, target: Option<&str>) -> Self {
+        let given = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+        let arguments = std::iter::once("phasemeter".to_owned()).chain(given);
+        Self {
+            schema: SCHEMA.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            command: shown(arguments, plan),
+            target: target.map(hide_in_url),
+            plan: plan.map_or(Value::Null, Plan::describe),
+            thresholds: Thresholds::default(),
+            plugins: StoredComponents::default(),
+        }
+    }
+
+    /// The same with what it is judged by, and its hooks and post-processors.
+    pub(super) fn with(self, thresholds: Thresholds, plugins: StoredComponents) -> Self {
+        Self { thresholds, plugins, ..self }
+    }
+
+    /// Writes it into the run directory.
+    pub(super) fn write(&self, directory: &Path) -> anyhow::Result<()> {
+        let text = to_json(self).context("cannot write what was asked for as JSON")?;
+        Ok(write_atomically(&directory.join(FILE), text.as_bytes())?)
+    }
+
+    /// What was asked for of the run that has this capture; `None` if the capture stands alone.
+    pub(super) fn beside(capture: &Path) -> anyhow::Result<Option<Self>> {
+        let path = capture.with_file_name(FILE);
+        let of_file = || format!("cannot read {}; move it away to do without", path.display());
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            file => file.with_context(of_file)?,
+        };
+        let mut json = Vec::new();
+        file.take(MAX_BYTES).read_to_end(&mut json).with_context(of_file)?;
+        let info: Self = serde_json::from_slice(&json).with_context(of_file)?;
+        if info.schema != SCHEMA {
+            bail!(
+                "{}: its schema is {:?}, and this program reads {SCHEMA}; move it away to do without",
+                path.display(),
+                info.schema
+            );
+        }
+        Ok(Some(info))
+    }
 }
 
 /// The command line without what may be a secret: of that, the plan knows what it is.

@@ -13,14 +13,21 @@ pub(super) const INCOMPLETE: u8 = 3;
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct ThresholdArgs {
     /// The run fails (exit code 1) if more of the requests that ended failed or were cancelled. The profiling phases
-    /// count; without one, all phases do. 100 lets all but the last one fail.
-    #[arg(long, value_name = "PERCENT", default_value = "50", value_parser = parse_percent)]
-    max_error_rate: u32,
+    /// count; without one, all phases do. 100 lets all but the last one fail. 50 unless given; `replay` and
+    /// `report` take what the run was recorded with.
+    #[arg(long, value_name = "PERCENT", value_parser = parse_percent)]
+    max_error_rate: Option<u32>,
 }
 
 impl ThresholdArgs {
+    /// Those that were given, the usual ones for others.
     pub(super) fn thresholds(self) -> Thresholds {
-        Thresholds { max_error_rate_ppm: self.max_error_rate }
+        self.over(Thresholds::default())
+    }
+
+    /// Those that were given, those of the recording for others.
+    pub(super) fn over(self, recorded: Thresholds) -> Thresholds {
+        Thresholds { max_error_rate_ppm: self.max_error_rate.unwrap_or(recorded.max_error_rate_ppm) }
     }
 }
 

@@ -4,8 +4,9 @@ use std::marker::PhantomData;
 
 use super::catalog::Registry;
 use super::config::{Config, Params};
-use super::error::RegistryError;
+use super::error::{BoxError, RegistryError};
 use super::manifest::Entry;
+use super::param::Param;
 use super::protocol::{Constructor, Protocol};
 
 /// A component of a protocol.
@@ -42,11 +43,17 @@ impl<'r, P: Protocol + ?Sized> Component<'r, P> {
     /// If the configuration has a fault, this program has no code for the component, or that code fails.
     pub fn create(&self, config: &Config) -> Result<Box<P::Object>, RegistryError> {
         let constructor = self.constructor()?;
-        constructor(self.check(config)?).map_err(|cause| RegistryError::Failed {
-            category: P::CATEGORY,
-            name: self.entry.name.clone(),
-            cause,
-        })
+        constructor(self.check(config)?).map_err(|cause| self.failed(cause))
+    }
+
+    /// It could not be created.
+    pub(super) fn failed(&self, cause: BoxError) -> RegistryError {
+        RegistryError::Failed { category: P::CATEGORY, name: self.entry.name.clone(), cause }
+    }
+
+    /// What can be configured.
+    pub(super) fn params(&self) -> Vec<Param> {
+        self.registry.params(self.entry).unwrap_or_default()
     }
 
     /// The code for it.

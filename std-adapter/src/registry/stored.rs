@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use super::catalog::Registry;
+use super::component::Component;
 use super::config::Config;
 use super::error::RegistryError;
 use super::protocol::Protocol;
 use super::run_config::{Configured, RunConfig};
+use crate::atomic::WriteError;
 use crate::process::PostProcessor;
 
 /// The components that a run had, in the order in which they were told.
@@ -62,7 +64,7 @@ fn stored<P: Protocol + ?Sized>(
 }
 
 impl StoredComponents {
-    /// The hooks of one source of several, created again. They write below `directory` only, to the paths that they had.
+    /// The hooks of one source, created again. They write below `directory` only, to the paths that they had.
     ///
     /// # Errors
     /// If the registry has no such component any more, or what is stored is not what it takes.
@@ -71,9 +73,9 @@ impl StoredComponents {
         registry: &Registry,
         directory: &Path,
         source: usize,
-        sources: usize,
     ) -> Result<Vec<Box<dyn PhaseHook + Send>>, RegistryError> {
-        let prepare = |config: Config| config.below(directory).for_source(source, sources);
+        // That several sources do not write to one file was checked when they were recorded.
+        let prepare = |config: Config| config.below(directory).for_source(source, 1);
         created::<dyn PhaseHook>(&self.phase_hooks, registry, prepare)
     }
 
@@ -116,11 +118,25 @@ fn created<P: Protocol + ?Sized>(
         let Some(config) = config else { continue };
         let component = registry.get::<P>(class)?;
         if registry.replays(component.entry()) {
-            let config = Config::try_from(Json::Object(config.clone()))?;
-            created.push(component.create(&prepare(config))?);
+            let config = prepare(Config::try_from(Json::Object(config.clone()))?);
+            make_directories(&component, &config)?;
+            created.push(component.create(&config)?);
         }
     }
     Ok(created)
+}
+
+/// The directories of its files were there when it was recorded, or it makes them itself; a replay is elsewhere.
+fn make_directories<P: Protocol + ?Sized>(component: &Component<'_, P>, config: &Config) -> Result<(), RegistryError> {
+    let files = component.check(config)?;
+    for param in component.params().iter().filter(|param| param.kind.is_path()) {
+        if let Some(directory) = files.get(&param.name).and_then(Json::as_str).and_then(|file| Path::new(file).parent())
+        {
+            let failed = |cause| component.failed(Box::new(WriteError::at(directory)(cause)));
+            std::fs::create_dir_all(directory).map_err(failed)?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -163,7 +179,7 @@ mod tests {
                 run(&format!("plugins: {{phase_hooks: [{{name: file_log, config: {{log_file: '{path}'}}}}]}}"));
             let directory = tempfile::tempdir().unwrap();
             let below = directory.path().join("{source}");
-            assert_eq!(stored.hooks(&registry, &below, 1, 2).unwrap().len(), 1);
+            assert_eq!(stored.hooks(&registry, &below, 1).unwrap().len(), 1);
             let place = if path.starts_with('a') { "a/b/1.log" } else { "1.log" };
             assert!(below.join(place).is_file(), "{path}");
         }
@@ -176,6 +192,6 @@ mod tests {
         let component =
             StoredComponent { name: "file_log".into(), class: "phasemeter.hook:CommandHook".into(), config };
         let stored = StoredComponents { phase_hooks: vec![component], ..StoredComponents::default() };
-        assert_eq!(stored.hooks(&registry, Path::new("x"), 0, 1).unwrap().len(), 0);
+        assert_eq!(stored.hooks(&registry, Path::new("x"), 0).unwrap().len(), 0);
     }
 }

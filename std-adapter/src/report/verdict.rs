@@ -1,12 +1,13 @@
 //! Whether a run passed, and why not.
 
 use phasemeter_core::plan::PhaseKind;
+use serde::{Deserialize, Serialize};
 
 use super::model::{CountsSummary, PhaseSummary, Summary, Verdict};
 use crate::text::number::percent;
 
 /// What a run is judged by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Thresholds {
     /// The most requests in a million that may fail or be cancelled, of those that ended: in the profiling phases, or in
     /// all phases if there is no profiling phase. At most a million.
