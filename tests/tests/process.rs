@@ -123,13 +123,15 @@ fn the_numbers_are_those_of_aiperf() {
     let summary = read("profile_export_aiperf.json");
     let records = data("profile_export.jsonl");
     for (exact, least) in [(false, 50), (true, 70)] {
-        let mode: &[&str] = if exact { &["--exact"] } else { &[] };
+        // `--exact` is AIPerf's rule by itself.
+        let mode: &[&str] = if exact { &["--exact"] } else { &["--percentile-rule", "linear"] };
         let levels = LEVELS.join(",");
         let arguments = [&[records.to_str().unwrap(), "--json", "--percentiles", &levels], mode].concat();
         let exited = process(&arguments);
         assert_eq!((exited.code, exited.stderr.as_str()), (Some(0), ""));
         let document = process_document(&exited.stdout);
         assert_eq!((&document["records"], &document["skipped"]), (&250.into(), &0.into()));
+        assert_eq!(document["percentile_rule"], "linear");
         assert_eq!(counts(&document, "profiling"), [200, 196, 4]);
         assert_eq!(counts(&document, "warmup"), [50, 49, 1]);
         for (phase, warmup) in [("warmup", true), ("profiling", false)] {

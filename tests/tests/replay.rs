@@ -99,6 +99,45 @@ fn the_files_of_plugins_are_rebuilt_and_those_of_the_run_never_touched() {
             assert_eq!(metrics["coverage"][key], summary["coverage"][key]);
         }
         assert_eq!(summary["run"]["max_error_rate"], 0.0725);
+        assert_eq!(metrics["metrics"]["percentile_rule"], summary["percentile_rule"]);
+    }
+}
+
+/// The digits of a number as they stand in a file.
+fn digits(value: &Value) -> String {
+    value.to_string()
+}
+
+#[test]
+fn one_run_has_one_value_of_each_statistic() {
+    for requests in [60, 3_000] {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path();
+        let line = Device { id: "d", boot_id: 1, seed: requests, requests, line_bytes: usize::MAX }.bytes();
+        fs::write(place.join("d.bin"), line).unwrap();
+        let processor = "{name: metrics, config: {output_file: m.json, percentiles: [50, 75, 90, 95, 99, 99.9]}}";
+        fs::write(place.join("run.yaml"), format!("plugins: {{post_processors: [{processor}]}}")).unwrap();
+        let recorded = run(place, ["record", "d.bin", "--out", "run", "--config", "run.yaml"]);
+        assert_eq!(recorded.code, Some(0), "{}", recorded.stderr);
+        let summary = parse(&read(&place.join("run/summary.json")));
+        let written: Value = serde_json::from_str(&read(&place.join("m.json"))).unwrap();
+        let (ours, bounds) = (&written["metrics"]["latency_percentiles"], &written["metrics"]["latency_bounds"]);
+        let phases = summary["phases"].as_array().unwrap();
+        let profiling = phases.iter().find(|phase| phase["phase"] == "profiling" && phase["device"].is_null()).unwrap();
+        let theirs = &profiling["metrics"]["service_time"];
+        for name in ["min", "max", "mean", "stdev"] {
+            assert_eq!(digits(&ours[name]), digits(&theirs[name]), "{name}");
+        }
+        let mut withheld = 0;
+        for (name, percentile) in theirs["percentiles"].as_object().unwrap() {
+            assert_eq!(digits(&ours[name]), digits(&percentile["value"]), "{name}");
+            for bound in ["lower", "upper"] {
+                assert_eq!(digits(&bounds[name][bound]), digits(&percentile[bound]), "{name} {bound}");
+            }
+            assert_eq!(bounds[name]["reason"], percentile["reason"], "{name}");
+            withheld += usize::from(percentile["value"].is_null());
+        }
+        assert_eq!(withheld > 0, requests < 1_000, "p99.9 needs a thousand");
     }
 }
 

@@ -11,7 +11,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::verbosity::{Verbosity, verbosity};
 use crate::atomic::{check_writable, write_atomically};
 use crate::process::{
-    Document, Format, Percentiles, ReadOptions, ReadWatcher, Reader, Rejection, ResultSet, ResultsAggregator, render,
+    Document, Format, PercentileRule, Percentiles, ReadOptions, ReadWatcher, Reader, Rejection, ResultSet,
+    ResultsAggregator, render,
 };
 use crate::text::to_json;
 
@@ -57,6 +58,10 @@ pub(super) struct Args {
     /// Percentiles from 0 to 100.
     #[arg(long, value_name = "LIST", default_value = "50,75,90,95,99")]
     percentiles: Percentiles,
+    /// How a percentile is chosen among the values: by nearest rank, or interpolated as AIPerf and NumPy do. nearest_rank unless
+    /// given; linear with --exact, which has AIPerf's own figures.
+    #[arg(long, value_name = "RULE")]
+    percentile_rule: Option<RuleName>,
     /// Also write the JSON to a file.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -70,6 +75,25 @@ enum FormatName {
     Flat,
     Aiperf,
     Truth,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum RuleName {
+    #[value(name = "nearest_rank")]
+    NearestRank,
+    Linear,
+}
+
+impl Args {
+    fn percentiles(&self) -> Percentiles {
+        let rule = match self.percentile_rule {
+            Some(RuleName::Linear) => PercentileRule::Linear,
+            Some(RuleName::NearestRank) => PercentileRule::NearestRank,
+            None if self.exact => PercentileRule::Linear,
+            None => PercentileRule::default(),
+        };
+        self.percentiles.clone().by(rule)
+    }
 }
 
 impl From<FormatName> for Format {
@@ -88,11 +112,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         // Not only after all has been read.
         check_writable(path).context("cannot write the output")?;
     }
+    let percentiles = args.percentiles();
     let options = || ReadOptions {
         format: args.format.map(Format::from),
         exact: args.exact,
         strict: args.strict,
-        percentiles: args.percentiles.clone(),
+        percentiles: percentiles.clone(),
         threads: None,
     };
     let mut progress = ReadingProgress::new(&args.files);
@@ -116,8 +141,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if set.records() == 0 {
         bail!("no valid record in {}", args.files.join(" "));
     }
-    let mut document = Document::new(&set, args.files.clone(), &args.percentiles);
-    let aggregator = ResultsAggregator { timing: None, percentiles: args.percentiles.clone() };
+    let mut document = Document::new(&set, args.files.clone(), &percentiles);
+    let aggregator = ResultsAggregator { timing: None, percentile_rule: percentiles.rule(), percentiles };
     if args.aggregate {
         document.aggregate = Some(aggregator.aggregate(&sets)?);
     }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::metrics::{counts, latency};
 use super::moments::to_f64;
-use super::{Percentiles, PostProcessor, ProcessError, ProcessingResult, ResultSet, Window};
+use super::{PercentileRule, Percentiles, PostProcessor, ProcessError, ProcessingResult, ResultSet, Window};
 use crate::text::printable;
 
 /// Makes many result sets into one.
@@ -25,6 +25,8 @@ pub struct ResultsAggregator {
     pub timing: Option<Timing>,
     /// Which percentiles.
     pub percentiles: Percentiles,
+    /// How they are chosen, whatever `percentiles` says.
+    pub percentile_rule: PercentileRule,
 }
 
 impl ResultsAggregator {
@@ -54,6 +56,7 @@ impl ResultsAggregator {
                     let _ = writeln!(text, "Latency {name}: {value:.3} {unit}");
                 }
             }
+            let _ = writeln!(text, "Percentile Rule: {}", self.percentile_rule.name());
         }
         Ok(text)
     }
@@ -67,7 +70,7 @@ impl ResultsAggregator {
             return Err(ProcessError::NoResultSets);
         }
         let mut metrics = counts(results);
-        metrics.extend(latency(results, &self.percentiles)?);
+        metrics.extend(latency(results, &self.percentiles.clone().by(self.percentile_rule))?);
         let timing = self.timing(results);
         let total = results.iter().map(ResultSet::counts).sum::<super::OutcomeCounts>();
         let records = |set: &ResultSet| set.counts().total();

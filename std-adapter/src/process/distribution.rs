@@ -1,16 +1,22 @@
 //! The values of one metric: statistics, and percentiles with bounds.
 
+use std::borrow::Cow;
+
 use phasemeter_core::histogram::{Counter, HistogramView};
 use phasemeter_core::metric::Unit;
 use serde::Serialize;
 
+use super::Percentiles;
 use super::moments::{Moments, to_f64};
+use super::percentiles::{PercentileRule, Position};
 use super::sketch::{Cell, Sketch};
+use crate::session::{HostHistogram, millis, outward_millis, resolved};
 
 /// The values of one metric in one unit.
 ///
 /// Count, extremes, sum, mean and standard deviation come from the values themselves. So do percentiles if the samples
-/// are kept; otherwise they come from a sketch of fixed size, with bounds that contain the true value.
+/// are kept; otherwise they come from a sketch of fixed size, with bounds that contain the true value. What a device measured
+/// stays in its histogram, so that every number of it is what the run's report has.
 #[derive(Clone, Debug)]
 pub struct Distribution {
     unit: String,
@@ -23,6 +29,68 @@ enum Values {
     Sketched(Sketch),
     /// Sorted, once all are there.
     Kept(Vec<f64>),
+    /// By devices.
+    Counted(Counted),
+}
+
+/// The histogram of a device, or of several together.
+#[derive(Clone, Debug)]
+struct Counted {
+    unit: Unit,
+    histogram: Box<HostHistogram>,
+}
+
+impl Counted {
+    /// A value in the unit of the distribution.
+    fn value(&self, value: u64) -> f64 {
+        if self.unit == Unit::Nanoseconds { millis(value) } else { to_f64(value) }
+    }
+
+    fn bound(&self, value: u64, outward: fn(f64) -> f64) -> f64 {
+        if self.unit == Unit::Nanoseconds { outward_millis(value, outward) } else { to_f64(value) }
+    }
+
+    fn sketch(&self) -> Sketch {
+        let mut sketch = Sketch::default();
+        match self.unit {
+            Unit::Nanoseconds => sketch.record_millionths(&self.histogram),
+            _ => sketch.record_units(&self.histogram),
+        }
+        sketch
+    }
+
+    /// Sums that are saturated are lower bounds here too.
+    fn moments(&self) -> Moments {
+        let (Some(min), Some(max)) = (self.histogram.min(), self.histogram.max()) else { return Moments::default() };
+        #[expect(clippy::cast_precision_loss, reason = "a statistic in f64 has 53 bits")]
+        let sum = self.histogram.sum() as f64 / if self.unit == Unit::Nanoseconds { 1e6 } else { 1.0 };
+        let stdev = self.value(self.histogram.stdev().unwrap_or(0));
+        Moments::from_parts(self.histogram.count(), (self.value(min), self.value(max)), sum, stdev * stdev)
+    }
+
+    /// By nearest rank, as the run's report has it.
+    fn percentiles(&self, percentiles: &Percentiles) -> Vec<Result<Bounded, String>> {
+        let bounded = |percentile| {
+            let quantile = resolved(&self.histogram, percentile)?;
+            let (lower, upper) = (self.bound(quantile.lower, f64::next_down), self.bound(quantile.upper, f64::next_up));
+            Ok(Bounded { value: self.value(quantile.value), lower, upper })
+        };
+        percentiles.of_histogram().map(bounded).collect()
+    }
+}
+
+impl Values {
+    fn sketch(&self) -> Cow<'_, Sketch> {
+        match self {
+            Self::Sketched(sketch) => Cow::Borrowed(sketch),
+            Self::Kept(kept) => {
+                let mut sketch = Sketch::default();
+                sketch.record(kept);
+                Cow::Owned(sketch)
+            }
+            Self::Counted(counted) => Cow::Owned(counted.sketch()),
+        }
+    }
 }
 
 /// A number that is known to lie between two others.
@@ -44,25 +112,14 @@ impl Distribution {
 
     /// The values of a device's histogram: of times in `ms`, of plain numbers in `count`.
     ///
-    /// Minimum and maximum, mean and standard deviation are the histogram's. Sums that are saturated there are lower
-    /// bounds here too.
+    /// All statistics are the histogram's. So are percentiles by nearest rank, and where it has too few values for one there
+    /// is none.
     pub fn from_histogram<C: Counter>(histogram: &HistogramView<C>, unit: Unit) -> Self {
-        let (name, scale) = if unit == Unit::Nanoseconds { ("ms", 1e6) } else { ("count", 1.0) };
-        let mut distribution = Self::new(name);
-        if let (Some(min), Some(max)) = (histogram.min(), histogram.max()) {
-            let mut sketch = Sketch::default();
-            match unit {
-                Unit::Nanoseconds => sketch.record_millionths(histogram),
-                _ => sketch.record_units(histogram),
-            }
-            #[expect(clippy::cast_precision_loss, reason = "a statistic in f64 has 53 bits")]
-            let sum = histogram.sum() as f64 / scale;
-            let stdev = to_f64(histogram.stdev().unwrap_or(0)) / scale;
-            let extremes = (to_f64(min) / scale, to_f64(max) / scale);
-            distribution.moments = Moments::from_parts(histogram.count(), extremes, sum, stdev * stdev);
-            distribution.values = Values::Sketched(sketch);
-        }
-        distribution
+        let name = if unit == Unit::Nanoseconds { "ms" } else { "count" };
+        let mut counted = Counted { unit, histogram: Box::default() };
+        counted.histogram.merge(histogram);
+        let moments = counted.moments();
+        Self { unit: name.to_owned(), moments, values: Values::Counted(counted) }
     }
 
     /// Adds values, which are finite; others are left out.
@@ -85,6 +142,11 @@ impl Distribution {
         match &mut self.values {
             Values::Kept(kept) => kept.extend_from_slice(values),
             Values::Sketched(sketch) => sketch.record(values),
+            Values::Counted(counted) => {
+                let mut sketch = counted.sketch();
+                sketch.record(values);
+                self.values = Values::Sketched(sketch);
+            }
         }
     }
 
@@ -97,21 +159,22 @@ impl Distribution {
 
     /// Adds the values of another distribution of the same unit. Samples stay exact only if both have kept them.
     pub fn merge(&mut self, other: &Self) {
-        if self.count() == 0 {
-            self.values = other.values.clone();
-        } else if other.count() > 0 {
-            match (&mut self.values, &other.values) {
-                (Values::Sketched(own), Values::Sketched(sketch)) => own.merge(sketch),
-                (Values::Sketched(own), Values::Kept(kept)) => own.record(kept),
-                (Values::Kept(own), Values::Kept(kept)) => {
-                    own.extend_from_slice(kept);
-                    self.sort();
-                }
-                (Values::Kept(own), Values::Sketched(sketch)) => {
-                    let mut both = sketch.clone();
-                    both.record(own);
-                    self.values = Values::Sketched(both);
-                }
+        match (&mut self.values, &other.values) {
+            _ if other.count() == 0 => {}
+            (own, values) if self.moments.count == 0 => *own = values.clone(),
+            (Values::Counted(own), Values::Counted(counted)) if own.unit == counted.unit => {
+                own.histogram.merge(&counted.histogram);
+                self.moments = own.moments();
+                return;
+            }
+            (Values::Kept(own), Values::Kept(kept)) => {
+                own.extend_from_slice(kept);
+                self.sort();
+            }
+            (own, values) => {
+                let mut both = own.sketch().into_owned();
+                both.merge(&values.sketch());
+                *own = Values::Sketched(both);
             }
         }
         self.moments.merge(&other.moments);
@@ -147,14 +210,20 @@ impl Distribution {
         Some(self.moments.sum()).filter(|sum| sum.is_finite())
     }
 
-    /// The mean; `None` without values, or if the sum is beyond the range of `f64`.
+    /// The mean; `None` without values, or if the sum is beyond its range.
     pub fn mean(&self) -> Option<f64> {
-        self.sum().and_then(|_| self.moments.mean())
+        match &self.values {
+            Values::Counted(counted) => counted.histogram.mean().map(|mean| counted.value(mean)),
+            _ => self.sum().and_then(|_| self.moments.mean()),
+        }
     }
 
-    /// The standard deviation of the population; `None` without values, or beyond the range of `f64`.
+    /// The standard deviation of the population; `None` without values, or if a sum is beyond its range.
     pub fn stdev(&self) -> Option<f64> {
-        self.moments.stdev().filter(|stdev| stdev.is_finite())
+        match &self.values {
+            Values::Counted(counted) => counted.histogram.stdev().map(|stdev| counted.value(stdev)),
+            _ => self.moments.stdev().filter(|stdev| stdev.is_finite()),
+        }
     }
 
     /// How many values are not above `limit`: at least the first number and at most the second, which are the same if
@@ -165,10 +234,10 @@ impl Distribution {
                 let within = kept.iter().filter(|value| **value <= limit).count() as u64;
                 (within, within)
             }
-            Values::Sketched(sketch) => {
+            values => {
                 let (min, max) = (self.moments.min, self.moments.max);
+                let cells = values.sketch().cells();
                 let within = |bound: fn(&Cell) -> f64| {
-                    let cells = sketch.cells();
                     let within = cells.iter().filter(|cell| bound(cell).clamp(min, max) <= limit);
                     within.map(|cell| cell.count).fold(0, u64::saturating_add)
                 };
@@ -177,51 +246,42 @@ impl Distribution {
         }
     }
 
-    /// Percentiles from 0 to 100 in any order, each interpolated linearly between the two closest ranks, as `NumPy` and
-    /// AIPerf do; empty without values.
+    /// The percentiles, in their order; empty without values.
     ///
-    /// If samples were kept, value and bounds are the same. Otherwise the bounds contain the percentile of the values,
-    /// and the estimate is as far from both in relative terms: at most 0.14 %, wherever two neighbouring values are
-    /// not further apart than that.
-    pub fn percentiles(&self, percentiles: &[f64]) -> Vec<Bounded> {
-        if self.count() == 0 {
-            return Vec::new();
-        }
+    /// If samples were kept, value and bounds are the same. Otherwise the bounds contain the percentile of the values by the
+    /// same rule, and the estimate is as far from both in relative terms: at most 0.14 %, for the linear rule wherever two
+    /// neighbouring values are not further apart than that. Of a device's histogram, the error is that of its resolution.
+    ///
+    /// # Errors
+    /// In words why a percentile is withheld: a device's histogram has too few values for it.
+    pub fn percentiles(&self, percentiles: &Percentiles) -> Vec<Result<Bounded, String>> {
+        let count = self.count();
         match &self.values {
+            _ if count == 0 => Vec::new(),
             Values::Kept(kept) => {
                 let at = |rank: u64| usize::try_from(rank).ok().and_then(|rank| kept.get(rank)).copied();
-                let exactly = |value| Bounded { value, lower: value, upper: value };
-                percentiles
-                    .iter()
-                    .filter_map(|&percentile| {
-                        let Position { below, above, part } = Position::of(percentile, self.count());
-                        Some(exactly(between(at(below)?, at(above)?, part)))
-                    })
-                    .collect()
+                let exactly = |Position { below, above, part }| {
+                    let value = between(at(below)?, at(above)?, part);
+                    Some(Ok(Bounded { value, lower: value, upper: value }))
+                };
+                percentiles.positions(count).filter_map(exactly).collect()
             }
-            Values::Sketched(sketch) => {
-                let ranks = Ranks::of(&sketch.cells(), &self.moments);
-                percentiles.iter().map(|&percentile| ranks.percentile(Position::of(percentile, self.count()))).collect()
+            Values::Counted(counted) if percentiles.rule() == PercentileRule::NearestRank => {
+                counted.percentiles(percentiles)
             }
+            Values::Counted(counted) => {
+                let sketch = counted.sketch();
+                let bounded = self.bounded(&sketch, percentiles);
+                let resolved = percentiles.of_histogram().map(|percentile| resolved(&counted.histogram, percentile));
+                bounded.zip(resolved).map(|(bounded, resolved)| resolved.map(|_| bounded)).collect()
+            }
+            Values::Sketched(sketch) => self.bounded(sketch, percentiles).map(Ok).collect(),
         }
     }
-}
 
-/// Where a percentile lies among values in order: `part` of the way from rank `below` to rank `above`, both from 0.
-#[derive(Clone, Copy, Debug)]
-struct Position {
-    below: u64,
-    above: u64,
-    part: f64,
-}
-
-impl Position {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank is not negative")]
-    fn of(percentile: f64, count: u64) -> Self {
-        let last = count.saturating_sub(1);
-        let position = percentile.clamp(0.0, 100.0) / 100.0 * to_f64(last);
-        let below = (position.floor() as u64).min(last);
-        Self { below, above: below.saturating_add(1).min(last), part: position - to_f64(below) }
+    fn bounded(&self, sketch: &Sketch, percentiles: &Percentiles) -> impl Iterator<Item = Bounded> {
+        let ranks = Ranks::of(&sketch.cells(), &self.moments);
+        percentiles.positions(self.count()).map(move |position| ranks.percentile(position))
     }
 }
 

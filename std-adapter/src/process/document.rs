@@ -6,7 +6,10 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::aiperf::{self, Derived};
-use super::{Bounded, Distribution, OutcomeCounts, Percentiles, PhaseResults, ProcessingResult, ResultSet, Window};
+use super::{
+    Bounded, Distribution, OutcomeCounts, PercentileRule, Percentiles, PhaseResults, ProcessingResult, ResultSet,
+    Window,
+};
 
 /// The name and version of the format.
 pub const SCHEMA: &str = "phasemeter.process/1";
@@ -24,6 +27,8 @@ pub struct Document {
     pub rejected: u64,
     /// Valid records that count nowhere: AIPerf marked them so, or somebody watched the mock server.
     pub skipped: u64,
+    /// How percentiles are chosen among the values; what is weighted by time and `adj_*` have AIPerf's own ways.
+    pub percentile_rule: PercentileRule,
     /// The phases by name; flat records, which name none, are in `all`.
     pub phases: BTreeMap<String, PhaseDocument>,
     /// What [`ResultsAggregator`](super::ResultsAggregator) made of the inputs, if that was asked for.
@@ -95,7 +100,7 @@ pub struct StatisticsDocument {
     pub std: Option<f64>,
     /// The sum.
     pub sum: Option<f64>,
-    /// The percentiles by name, rising.
+    /// The percentiles by name, rising, but for those that are withheld.
     #[serde(serialize_with = "as_map")]
     pub percentiles: Vec<(String, Bounded)>,
 }
@@ -116,6 +121,7 @@ impl Document {
             records: set.records(),
             rejected: set.rejected(),
             skipped: set.skipped(),
+            percentile_rule: percentiles.rule(),
             phases: phases.collect(),
             aggregate: None,
         }
@@ -157,7 +163,7 @@ impl From<OutcomeCounts> for OutcomeCountsDocument {
 
 impl StatisticsDocument {
     fn new(distribution: &Distribution, percentiles: &Percentiles) -> Self {
-        let values = distribution.percentiles(percentiles.as_slice());
+        let values = distribution.percentiles(percentiles);
         Self {
             unit: distribution.unit().to_owned(),
             count: Some(distribution.count()),
@@ -166,7 +172,11 @@ impl StatisticsDocument {
             mean: distribution.mean(),
             std: distribution.stdev(),
             sum: distribution.sum(),
-            percentiles: percentiles.names().zip(values).collect(),
+            percentiles: percentiles
+                .names()
+                .zip(values)
+                .filter_map(|(name, value)| Some((name, value.ok()?)))
+                .collect(),
         }
     }
 }

@@ -5,16 +5,20 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Distribution, Percentiles, PostProcessor, ProcessError, ProcessingResult, REQUEST_LATENCY, ResultSet};
+use super::{
+    Bounded, Distribution, PercentileRule, Percentiles, PostProcessor, ProcessError, ProcessingResult, REQUEST_LATENCY,
+    ResultSet,
+};
 use crate::atomic::{WriteError, write_atomically};
 use crate::text::to_json;
 
 /// Computes the metrics of all result sets together, and writes them to a file.
 ///
 /// The metrics: `total_records`; `request_counts` with `total`, `successful`, `failed` and `success_rate`; `error_count`;
-/// `error_rate`; `latency_percentiles` with `unit`, `min`, `max`, `mean`, `stdev` and the percentiles by name, and
-/// `latency_bounds` with `lower` and `upper` of each. The latter two are of [`REQUEST_LATENCY`], and are left out if no
-/// record has one. Warm-up phases are left out, and counted as `warmup_records`.
+/// `error_rate`; `percentile_rule`; `latency_percentiles` with `unit`, `min`, `max`, `mean`, `stdev` and the percentiles by
+/// name, and `latency_bounds` with `lower` and `upper` of each, or with the `reason` for which it is withheld: its value is null
+/// then. The latter three are of [`REQUEST_LATENCY`], and are left out if no record has one. Warm-up phases are left out, and
+/// counted as `warmup_records`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MetricsProcessor {
@@ -26,11 +30,19 @@ pub struct MetricsProcessor {
     pub create_dirs: bool,
     /// Which percentiles.
     pub percentiles: Percentiles,
+    /// How they are chosen, whatever `percentiles` says.
+    pub percentile_rule: PercentileRule,
 }
 
 impl Default for MetricsProcessor {
     fn default() -> Self {
-        Self { output_file: None, include_percentiles: true, create_dirs: true, percentiles: Percentiles::default() }
+        Self {
+            output_file: None,
+            include_percentiles: true,
+            create_dirs: true,
+            percentiles: Percentiles::default(),
+            percentile_rule: PercentileRule::default(),
+        }
     }
 }
 
@@ -38,7 +50,7 @@ impl PostProcessor for MetricsProcessor {
     fn process(&mut self, results: &[ResultSet]) -> Result<ProcessingResult, ProcessError> {
         let mut metrics = counts(results);
         if self.include_percentiles {
-            metrics.extend(latency(results, &self.percentiles)?);
+            metrics.extend(latency(results, &self.percentiles.clone().by(self.percentile_rule))?);
         }
         let result = ProcessingResult::new(results, metrics);
         let Some(path) = &self.output_file else { return Ok(result) };
@@ -98,7 +110,7 @@ pub(super) fn latencies(results: &[ResultSet]) -> Result<Option<Distribution>, P
     Ok(all.filter(|all| all.count() > 0))
 }
 
-/// `latency_percentiles` and `latency_bounds`, if there are latencies.
+/// `percentile_rule`, `latency_percentiles` and `latency_bounds`, if there are latencies.
 pub(super) fn latency(results: &[ResultSet], percentiles: &Percentiles) -> Result<Map<String, Value>, ProcessError> {
     let mut metrics = Map::new();
     let Some(latencies) = latencies(results)? else { return Ok(metrics) };
@@ -107,10 +119,15 @@ pub(super) fn latency(results: &[ResultSet], percentiles: &Percentiles) -> Resul
     let moments =
         [("min", latencies.min()), ("max", latencies.max()), ("mean", latencies.mean()), ("stdev", latencies.stdev())];
     statistics.extend(moments.map(|(name, value)| (name.to_owned(), json!(value))));
-    for (name, percentile) in percentiles.names().zip(latencies.percentiles(percentiles.as_slice())) {
-        bounds.insert(name.clone(), json!({"lower": percentile.lower, "upper": percentile.upper}));
-        statistics.insert(name, json!(percentile.value));
+    for (name, percentile) in percentiles.names().zip(latencies.percentiles(percentiles)) {
+        let (value, bound) = match percentile {
+            Ok(Bounded { value, lower, upper }) => (Some(value), json!({"lower": lower, "upper": upper})),
+            Err(reason) => (None, json!({"reason": reason})),
+        };
+        statistics.insert(name.clone(), json!(value));
+        bounds.insert(name, bound);
     }
+    metrics.insert("percentile_rule".to_owned(), percentiles.rule().name().into());
     metrics.insert("latency_percentiles".to_owned(), statistics.into());
     metrics.insert("latency_bounds".to_owned(), bounds.into());
     Ok(metrics)

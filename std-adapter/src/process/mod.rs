@@ -30,7 +30,7 @@ pub use distribution::{Bounded, Distribution};
 pub use document::{Document, MetricDocument, OutcomeCountsDocument, PhaseDocument, SCHEMA, StatisticsDocument};
 pub use error::ProcessError;
 pub use metrics::MetricsProcessor;
-pub use percentiles::{PercentileError, Percentiles};
+pub use percentiles::{PercentileError, PercentileRule, Percentiles};
 pub use read::{Format, ReadOptions, ReadWatcher, Reader, Rejection};
 pub use result::ProcessingResult;
 pub use set::{DerivedMetrics, Observation, OutcomeCounts, PhaseResults, ResultSet};

@@ -81,9 +81,19 @@ fn configurations_have_defaults_and_no_unknown_keys() {
     let processor: MetricsProcessor = serde_json::from_str(config).unwrap();
     assert_eq!(processor.percentiles.as_slice(), [50.0, 99.0, 99.9]);
     let latency = process(processor, &[read(FIXTURE)]).metrics()["latency_percentiles"].clone();
-    assert!(latency["p99"].as_f64() < latency["p99.9"].as_f64(), "{latency}");
+    assert!(latency["p50"].as_f64() < latency["p99.9"].as_f64(), "{latency}");
+    let linear: MetricsProcessor =
+        serde_json::from_str(r#"{"percentile_rule": "linear", "percentiles": [75]}"#).unwrap();
+    for (processor, rule, p75) in [(MetricsProcessor::default(), "nearest_rank", 100.1), (linear, "linear", 75.3)] {
+        let metrics = process(processor, &[read_with(FIXTURE, ReadOptions { exact: true, ..ReadOptions::default() })]);
+        assert_eq!(metrics.metrics()["percentile_rule"], rule);
+        assert!((metrics.metrics()["latency_percentiles"]["p75"].as_f64().unwrap() - p75).abs() < 1e-9);
+    }
+    assert!(serde_json::from_str::<MetricsProcessor>(r#"{"percentile_rule": "median"}"#).is_err());
     assert!(serde_json::from_str::<MetricsProcessor>(r#"{"percentils": []}"#).is_err());
-    assert!(serde_json::from_str::<MetricsProcessor>(r#"{"percentiles": [101]}"#).is_err());
+    for wrong in ["101", "99.99999"] {
+        assert!(serde_json::from_str::<MetricsProcessor>(&format!("{{\"percentiles\": [{wrong}]}}")).is_err());
+    }
     let aggregator: ResultsAggregator = serde_json::from_str(r#"{"timing": "concurrent"}"#).unwrap();
     assert_eq!(aggregator.timing, Some(Timing::Concurrent));
     assert!(serde_json::from_str::<ResultsAggregator>(r#"{"timing": "both"}"#).is_err());

@@ -1,5 +1,6 @@
 //! A [`Document`] as a person reads it, in lines of at most 80 columns.
 
+use super::PercentileRule;
 use super::document::{Document, MetricDocument, PhaseDocument, StatisticsDocument};
 use crate::text::number::{HalfWidth, percent, rate};
 use crate::text::page::{Page, Tone};
@@ -21,12 +22,21 @@ pub fn render(document: &Document) -> String {
         render_phase(&mut page, name, phase);
     }
     page.blank();
-    page.words("", 0, LEGEND, Tone::Plain);
+    let legend = format!("{} {LEGEND}", rule(document.percentile_rule));
+    page.words("", 0, &legend, Tone::Plain);
     page.into_text()
 }
 
+/// A rule in words, with its name.
+fn rule(rule: PercentileRule) -> &'static str {
+    match rule {
+        PercentileRule::NearestRank => "Percentiles are values by nearest rank (nearest_rank).",
+        PercentileRule::Linear => "Percentiles interpolate between the closest ranks (linear).",
+    }
+}
+
 const LEGEND: &str = "\
-Percentiles interpolate between the closest ranks. Each is within its row's ± of what is printed; all else is exact but for \
+Each is within its row's ± of what is printed; all else is exact but for \
 the rounding of what is printed. Failed and cancelled requests have no latency. Throughput is successful requests over the \
 window.";
 

@@ -4,8 +4,8 @@ use phasemeter_core::telemetry::Mode;
 use phasemeter_core::time::{Duration, Instant};
 
 use super::model::{
-    Coverage, CoverageCounts, DeviceMode, DeviceSummary, GapSummary, LineSummary, PhaseSummary, RunSummary, SCHEMA,
-    Summary, seconds,
+    Coverage, CoverageCounts, DeviceMode, DeviceSummary, GapSummary, LineSummary, PERCENTILE_RULE, PhaseSummary,
+    RunSummary, SCHEMA, Summary, seconds,
 };
 use super::phases::{Runs, phases};
 use super::schedule;
@@ -62,6 +62,7 @@ pub fn summarize(run: &RunInfo, sources: &[Observed<'_>]) -> Summary {
     plans.dedup();
     Summary {
         schema: SCHEMA.to_owned(),
+        percentile_rule: PERCENTILE_RULE.to_owned(),
         run: RunSummary {
             id: run.id.clone(),
             started: rfc3339(run.started_unix_ns),

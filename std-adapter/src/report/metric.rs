@@ -8,7 +8,7 @@ use phasemeter_core::metric::{Metric, Unit};
 use phasemeter_core::summary::{Percentile, STANDARD};
 
 use super::model::{MetricMap, MetricSummary, Number, PercentileSummary};
-use crate::session::{Boot, HostHistogram, PhaseTelemetry, UNNAMED};
+use crate::session::{Boot, HostHistogram, PhaseTelemetry, UNNAMED, millis, outward_millis, resolved};
 
 /// What a metric is called. Those without a name are told apart by their ids, which mean nothing on other devices.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,33 +127,21 @@ pub(super) fn summary_of(unit: Option<Unit>, histogram: &HistogramView<u64>, exp
 }
 
 fn percentile(unit: Option<Unit>, histogram: &HistogramView<u64>, percentile: Percentile) -> PercentileSummary {
-    match histogram.quantile(percentile) {
-        Some(quantile) if histogram.resolves(percentile) => PercentileSummary {
+    match resolved(histogram, percentile) {
+        Ok(quantile) => PercentileSummary {
             value: Some(number(unit, quantile.value)),
             lower: Some(outward(unit, quantile.lower, f64::next_down)),
             upper: Some(outward(unit, quantile.upper, f64::next_up)),
             reason: None,
         },
-        _ => {
-            let needed = 1_000_000_u32.div_ceil(1_000_000 - percentile.ppm());
-            let reason = format!("{percentile} needs {needed} samples and there are {}", histogram.count());
-            PercentileSummary { value: None, lower: None, upper: None, reason: Some(reason) }
-        }
+        Err(reason) => PercentileSummary { value: None, lower: None, upper: None, reason: Some(reason) },
     }
 }
 
-/// A bound, moved outward by more than floating point is off where it is not exact.
 fn outward(unit: Option<Unit>, value: u64, outward: fn(f64) -> f64) -> Number {
-    match number(unit, value) {
-        Number::Millis(millis) if value > MOST_EXACT => Number::Millis(outward(outward(millis))),
-        exact => exact,
-    }
+    if unit == Some(Unit::Nanoseconds) { Number::Millis(outward_millis(value, outward)) } else { Number::Plain(value) }
 }
 
-/// 2⁵³ nanoseconds are 104 days.
-const MOST_EXACT: u64 = 1 << 53;
-
-#[expect(clippy::cast_precision_loss, reason = "exact up to 104 days")]
 fn number(unit: Option<Unit>, value: u64) -> Number {
-    if unit == Some(Unit::Nanoseconds) { Number::Millis(value as f64 / 1e6) } else { Number::Plain(value) }
+    if unit == Some(Unit::Nanoseconds) { Number::Millis(millis(value)) } else { Number::Plain(value) }
 }

@@ -19,8 +19,8 @@ mod tests;
 pub use build::{Observed, RunInfo, summarize};
 pub use model::{
     ArrivalKind, CountsSummary, Coverage, CoverageCounts, DeviceMode, DeviceSummary, DurationsSummary, FailureMessage,
-    FailuresSummary, GapSummary, LineSummary, MetricMap, MetricSummary, Number, PercentileSummary, PhaseSummary,
-    PlanSummary, RunSummary, SCHEMA, Summary, Verdict,
+    FailuresSummary, GapSummary, LineSummary, MetricMap, MetricSummary, Number, PERCENTILE_RULE, PercentileSummary,
+    PhaseSummary, PlanSummary, RunSummary, SCHEMA, Summary, Verdict,
 };
 pub use text::{render, render_coloured};
 pub use verdict::{Judgement, Thresholds};

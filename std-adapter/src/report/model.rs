@@ -15,11 +15,16 @@ pub use metrics::{MetricMap, MetricSummary, Number, PercentileSummary};
 /// The version of the summary's form. Keys are only ever added to it.
 pub const SCHEMA: &str = "phasemeter.summary/1";
 
+/// How percentiles are chosen among the samples: the `⌈p · count⌉`-th smallest, as post-processors have it by default.
+pub const PERCENTILE_RULE: &str = "nearest_rank";
+
 /// Everything that is known of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// [`SCHEMA`].
     pub schema: String,
+    /// [`PERCENTILE_RULE`].
+    pub percentile_rule: String,
     /// The run as a whole.
     pub run: RunSummary,
     /// How much of it was observed.

@@ -20,6 +20,7 @@
 
 mod limits;
 mod coverage;
+mod value;
 mod sequence;
 mod counts;
 mod mirror;
@@ -51,6 +52,7 @@ pub use problem::Problem;
 pub use sequence::Gap;
 pub(crate) use table::UNNAMED;
 pub(crate) use twice::seen_twice;
+pub(crate) use value::{millis, outward_millis, resolved};
 
 /// Longer than any frame of this protocol version, so that a newer version's may be recognised.
 const RECEIVER_BYTES: usize = 1024;

@@ -4,6 +4,7 @@ compare.py PHASEMETER TEMPLATE RECORDS DIRECTORY
 
 Every contender runs once to warm up and three times for the table, which shows the fastest run and the largest peak of
 memory. All have to agree: to a billionth, but for the streaming mode, whose percentiles have to be within its own bounds.
+All interpolate as numpy does.
 """
 
 import json
@@ -35,7 +36,7 @@ def files(template, records, directory):
 
 
 def contenders(phasemeter, form, file):
-    process = [phasemeter, "process", file, "--json", "--percentiles", "50,90,99"]
+    process = [phasemeter, "process", file, "--json", "--percentiles", "50,90,99", "--percentile-rule", "linear"]
     return {
         "phasemeter process": process,
         "phasemeter process --exact": [*process, "--exact"],

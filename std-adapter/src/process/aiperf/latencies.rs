@@ -1,6 +1,8 @@
 //! Latencies that tell of failed requests too.
 
 use super::{Derived, Metrics, Request, Statistics, double};
+use crate::process::Percentiles;
+use crate::process::percentiles::Position;
 
 /// Values of the latencies of one phase, in milliseconds.
 #[derive(Debug, Default)]
@@ -25,17 +27,18 @@ impl Latencies {
         self.effective.extend(since_release(request.end_ns));
     }
 
-    pub(super) fn finish(mut self, failed: u64, levels: &[f64], metrics: &mut Metrics) {
+    pub(super) fn finish(mut self, failed: u64, percentiles: &Percentiles, metrics: &mut Metrics) {
         let adjusted = [
             ("adj_request_latency", &mut self.request_latency),
             ("adj_time_to_first_token", &mut self.time_to_first_token),
             ("adj_decode_duration", &mut self.decode_duration),
             ("adj_inter_token_latency", &mut self.inter_token_latency),
         ];
-        let adjusted = adjusted.map(|(name, values)| (name, adjusted_statistics(values, failed, levels)));
+        let adjusted =
+            adjusted.map(|(name, values)| (name, adjusted_statistics(values, failed, percentiles.as_slice())));
         let exact = [
-            ("credit_to_start_latency", statistics("ms", &mut self.credit_to_start, levels)),
-            ("effective_latency", statistics("ms", &mut self.effective, levels)),
+            ("credit_to_start_latency", statistics("ms", &mut self.credit_to_start, percentiles)),
+            ("effective_latency", statistics("ms", &mut self.effective, percentiles)),
         ];
         for (name, found) in adjusted.into_iter().chain(exact) {
             if let Some(found) = found {
@@ -45,20 +48,19 @@ impl Latencies {
     }
 }
 
-/// Statistics of `values`, which are sorted by this, as AIPerf computes them: percentiles interpolate linearly between the
-/// two nearest values, the standard deviation is the population's. `None` without values.
-pub fn statistics(unit: &'static str, values: &mut [f64], levels: &[f64]) -> Option<Statistics> {
+/// Statistics of `values`, which are sorted by this. They are AIPerf's if the percentiles are [linear](crate::process::PercentileRule::Linear);
+/// the standard deviation is the population's. `None` without values.
+pub fn statistics(unit: &'static str, values: &mut [f64], percentiles: &Percentiles) -> Option<Statistics> {
     values.sort_unstable_by(f64::total_cmp);
     let (min, max) = (*values.first()?, *values.last()?);
     let count = double(values.len() as u64);
     let sum = sum(values, |value| value);
     let avg = sum / count;
     let variance = self::sum(values, |value| (value - avg).powi(2)) / count;
-    let percentile = |level: &f64| {
-        let rank = level / 100.0 * (count - 1.0);
-        let below = index(rank, values.len())?;
-        let (low, high) = (values[below], values.get(below + 1).copied().unwrap_or(max));
-        Some(low + (rank - rank.floor()) * (high - low))
+    let percentile = |Position { below, above, part }| {
+        let at = |rank: u64| usize::try_from(rank).ok().and_then(|rank| values.get(rank)).copied();
+        let (low, high) = (at(below)?, at(above)?);
+        Some(low + part * (high - low))
     };
     Some(Statistics {
         unit,
@@ -68,7 +70,7 @@ pub fn statistics(unit: &'static str, values: &mut [f64], levels: &[f64]) -> Opt
         min: Some(min),
         max: Some(max),
         std: Some(variance.sqrt()),
-        percentiles: levels.iter().map(percentile).collect(),
+        percentiles: percentiles.positions(values.len() as u64).map(percentile).collect(),
     })
 }
 

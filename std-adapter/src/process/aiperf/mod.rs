@@ -61,6 +61,7 @@ use std::collections::BTreeMap;
 pub use latencies::statistics;
 pub use scalars::{Scalars, TOTALS, is_context_overflow};
 
+use super::Percentiles;
 use super::window::Window;
 use latencies::Latencies;
 use sweep::Sweep;
@@ -159,15 +160,20 @@ impl Derivation {
         self.sweep.add(request);
     }
 
-    /// The metrics, with percentiles at `levels` (percent, 0 to 100).
+    /// The metrics with these percentiles. The rule is for the latencies alone: the others have AIPerf's own.
     ///
     /// Without a `window`, rates are over `benchmark_duration`, and the time-weighted metrics from the first start to the
     /// last end. `sum` gives the sum of a metric over the phase, if any request had it.
-    pub fn finish(self, window: Option<Window>, levels: &[f64], sum: impl Fn(&str) -> Option<f64>) -> Metrics {
+    pub fn finish(
+        self,
+        window: Option<Window>,
+        percentiles: &Percentiles,
+        sum: impl Fn(&str) -> Option<f64>,
+    ) -> Metrics {
         let failed = self.scalars.failed();
         let mut metrics = self.scalars.finish(window, sum);
-        self.latencies.finish(failed, levels, &mut metrics);
-        self.sweep.finish(window, levels, &mut metrics);
+        self.latencies.finish(failed, percentiles, &mut metrics);
+        self.sweep.finish(window, percentiles.as_slice(), &mut metrics);
         metrics
     }
 }

@@ -6,6 +6,20 @@ use super::*;
 
 const PERCENTILES: [f64; 9] = [0.0, 1.0, 25.0, 50.0, 75.0, 90.0, 99.0, 99.9, 100.0];
 
+fn by(rule: PercentileRule, percentiles: &[f64]) -> Percentiles {
+    Percentiles::try_from(percentiles.to_vec()).unwrap().by(rule)
+}
+
+/// The percentiles of [`PERCENTILES`] by both rules.
+fn all(distribution: &Distribution) -> Vec<Bounded> {
+    let rules = [PercentileRule::NearestRank, PercentileRule::Linear];
+    rules.into_iter().flat_map(|rule| found(distribution, rule, &PERCENTILES)).collect()
+}
+
+fn found(distribution: &Distribution, rule: PercentileRule, percentiles: &[f64]) -> Vec<Bounded> {
+    distribution.percentiles(&by(rule, percentiles)).into_iter().map(Result::unwrap).collect()
+}
+
 fn kept(values: &[f64]) -> Distribution {
     let mut distribution = Distribution::new("ms");
     distribution.add(values, &Moments::of(values), true);
@@ -38,11 +52,28 @@ proptest! {
     #[test]
     fn bounds_contain_the_exact_percentile(values in values()) {
         let (exact, sketch) = (kept(&values), sketched(&values));
-        for (exact, bounded) in exact.percentiles(&PERCENTILES).iter().zip(sketch.percentiles(&PERCENTILES)) {
+        for (exact, bounded) in all(&exact).iter().zip(all(&sketch)) {
             prop_assert_eq!((exact.lower, exact.upper), (exact.value, exact.value));
             prop_assert!(bounded.lower <= exact.value && exact.value <= bounded.upper, "{:?} {:?}", exact, bounded);
             prop_assert!(bounded.lower <= bounded.value && bounded.value <= bounded.upper, "{:?}", bounded);
         }
+    }
+
+    /// In integers: the smallest value that so many in a million are not above.
+    #[test]
+    fn nearest_rank_is_the_smallest_value_that_enough_are_not_above(
+        values in prop::collection::vec(0u32..50, 1..300), parts in 0u32..=1_000_000,
+    ) {
+        let enough = |limit: u32| {
+            let within = values.iter().filter(|value| **value <= limit).count() as u64;
+            within > 0 && within * 1_000_000 >= u64::from(parts) * values.len() as u64
+        };
+        let expected = f64::from((0..50).find(|limit| enough(*limit)).unwrap());
+        let values: Vec<f64> = values.iter().copied().map(f64::from).collect();
+        let percentile = [f64::from(parts) / 1e4];
+        prop_assert_eq!(found(&kept(&values), PercentileRule::NearestRank, &percentile)[0].value, expected);
+        let sketched = found(&sketched(&values), PercentileRule::NearestRank, &percentile)[0];
+        prop_assert!(sketched.lower <= expected && expected <= sketched.upper, "{:?} {}", sketched, expected);
     }
 
     #[test]
@@ -55,38 +86,42 @@ proptest! {
 
     #[test]
     fn merging_is_as_recording_all(a in values(), b in values()) {
-        let all = [a.clone(), b.clone()].concat();
-        let whole = sketched(&all);
+        let together = [a.clone(), b.clone()].concat();
+        let whole = sketched(&together);
         for (mut left, right) in [
             (sketched(&a), sketched(&b)),
             (sketched(&a), kept(&b)),
             (kept(&a), sketched(&b)),
         ] {
             left.merge(&right);
-            prop_assert_eq!(left.percentiles(&PERCENTILES), whole.percentiles(&PERCENTILES));
+            prop_assert_eq!(all(&left), all(&whole));
             prop_assert_eq!((left.count(), left.min(), left.max()), (whole.count(), whole.min(), whole.max()));
         }
         let mut both = kept(&a);
         both.merge(&kept(&b));
-        prop_assert_eq!(both.percentiles(&PERCENTILES), kept(&all).percentiles(&PERCENTILES));
+        prop_assert_eq!(all(&both), all(&kept(&together)));
     }
 
     /// Neighbours are close here, so that interpolating between them adds nothing to the sketch's own error.
     #[test]
     fn dense_values_are_within_a_seventh_of_a_percent(start in 0.001f64..1e6) {
         let values: Vec<f64> = (0..2000).map(|i| start * (1.0 + f64::from(i) * 1e-4)).collect();
-        for (exact, bounded) in kept(&values).percentiles(&PERCENTILES).iter().zip(sketched(&values).percentiles(&PERCENTILES)) {
+        for (exact, bounded) in all(&kept(&values)).iter().zip(all(&sketched(&values))) {
             prop_assert!((bounded.value / exact.value - 1.0).abs() <= 0.0014, "{:?} {:?}", exact, bounded);
         }
     }
 }
 
-/// By hand: positions 0.25 * 3 = 0.75 and 0.9 * 3 = 2.7, as `numpy.percentile` has it.
+/// By hand: positions 0.25 * 3 = 0.75 and 0.9 * 3 = 2.7, as `numpy.percentile` has it; and by nearest rank the 1st, 2nd,
+/// 4th and 4th value, as its `inverted_cdf` has it.
 #[test]
-fn percentiles_interpolate_between_closest_ranks() {
+fn percentiles_are_those_of_their_rule() {
     let distribution = kept(&[4.0, 1.0, 3.0, 2.0]);
-    let values: Vec<f64> = distribution.percentiles(&[25.0, 50.0, 90.0, 100.0]).iter().map(|p| p.value).collect();
-    assert_eq!(values, [1.75, 2.5, 3.7, 4.0]);
+    let of = |rule| -> Vec<f64> {
+        found(&distribution, rule, &[25.0, 50.0, 90.0, 100.0]).iter().map(|found| found.value).collect()
+    };
+    assert_eq!(of(PercentileRule::Linear), [1.75, 2.5, 3.7, 4.0]);
+    assert_eq!(of(PercentileRule::NearestRank), [1.0, 2.0, 4.0, 4.0]);
     assert_eq!(distribution.stdev(), Some(1.25f64.sqrt()));
 }
 
@@ -98,7 +133,11 @@ fn bounds_hold_where_both_are_rounded_to_one_number() {
         let values = [-8.950_474_857_088_627e24, -4e11 - neighbour, -5e9, 0.0, 1.0];
         let percentiles: Vec<_> = (1..100).map(|percent| f64::from(percent) / 4.0).collect();
         let (exact, sketch) = (kept(&values), sketched(&values));
-        for (exact, bounded) in exact.percentiles(&percentiles).iter().zip(sketch.percentiles(&percentiles)) {
+        for (exact, bounded) in found(&exact, PercentileRule::Linear, &percentiles).iter().zip(found(
+            &sketch,
+            PercentileRule::Linear,
+            &percentiles,
+        )) {
             assert!(bounded.lower <= exact.value && exact.value <= bounded.upper, "{exact:?} {bounded:?}");
         }
     }
@@ -112,8 +151,20 @@ fn a_device_histogram_counts_millionths() {
     assert_eq!((distribution.count(), distribution.min(), distribution.max()), (100, Some(1.0), Some(100.0)));
     assert_eq!((distribution.mean(), distribution.sum()), (Some(50.5), Some(5050.0)));
     assert!((distribution.stdev().unwrap() - 833.25f64.sqrt()).abs() < 1e-6);
-    let p50 = distribution.percentiles(&[50.0])[0];
-    assert!(p50.lower <= 50.5 && 50.5 <= p50.upper && p50.upper < 52.0, "{p50:?}");
+    for (rule, exact) in [(PercentileRule::NearestRank, 50.0), (PercentileRule::Linear, 50.5)] {
+        let p50 = found(&distribution, rule, &[50.0])[0];
+        assert!(p50.lower <= exact && exact <= p50.upper && p50.upper < 52.0, "{p50:?}");
+    }
+    // As the report has it, to the last bit; and withheld where the report does.
+    let quantile = histogram.quantile(phasemeter_core::summary::Percentile::P90).unwrap();
+    let p90 = found(&distribution, PercentileRule::NearestRank, &[90.0])[0];
+    #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
+    let exact = [quantile.lower, quantile.value, quantile.upper].map(|nanos| nanos as f64 / 1e6);
+    assert_eq!([p90.lower, p90.value, p90.upper], exact);
+    for rule in [PercentileRule::NearestRank, PercentileRule::Linear] {
+        let withheld = distribution.percentiles(&by(rule, &[99.5]));
+        assert_eq!(withheld, [Err("p99.5 needs 200 samples and there are 100".to_owned())]);
+    }
 }
 
 #[test]
@@ -126,7 +177,7 @@ fn a_device_histogram_of_plain_numbers_counts_units() {
         (distribution.min(), distribution.max(), distribution.mean()),
         (Some(0.0), Some(51_200.0), Some(25_600.0))
     );
-    let p50 = distribution.percentiles(&[50.0])[0];
+    let p50 = found(&distribution, PercentileRule::NearestRank, &[50.0])[0];
     assert!(p50.lower <= 25_600.0 && 25_600.0 <= p50.upper && p50.upper < 26_500.0, "{p50:?}");
     let mut twice = distribution.clone();
     twice.merge(&distribution);
@@ -140,7 +191,7 @@ fn counts_that_a_full_counter_missed_widen_the_bounds() {
     histogram.record_n(2_000_000, 60_000);
     let distribution = Distribution::from_histogram(&histogram, Unit::Nanoseconds);
     assert_eq!(distribution.count(), 260_000);
-    let p50 = distribution.percentiles(&[50.0])[0];
+    let p50 = found(&distribution, PercentileRule::NearestRank, &[50.0])[0];
     assert!(p50.lower <= 1.0 && 1.0 <= p50.upper, "{p50:?}");
 }
 
@@ -148,7 +199,7 @@ fn counts_that_a_full_counter_missed_widen_the_bounds() {
 fn nothing_has_no_statistics() {
     let empty = Distribution::new("ms");
     assert_eq!((empty.min(), empty.max(), empty.mean(), empty.stdev()), (None, None, None, None));
-    assert!(empty.percentiles(&PERCENTILES).is_empty());
+    assert!(all(&empty).is_empty());
     assert_eq!(sketched(&[f64::NAN, f64::INFINITY, 2.0]).count(), 1);
     let huge = sketched(&[f64::MAX, f64::MAX]);
     assert_eq!((huge.sum(), huge.mean(), huge.max()), (None, None, Some(f64::MAX)));

@@ -120,7 +120,7 @@ impl Accumulator {
             let sum = |tag: &str| phase.metrics().get(tag)?.sum();
             let metrics = match derive {
                 Derive::Scalars(scalars) => scalars.finish(phase.window, sum),
-                Derive::All(derivation) => derivation.finish(phase.window, percentiles.as_slice(), sum),
+                Derive::All(derivation) => derivation.finish(phase.window, percentiles, sum),
             };
             phase.derived = DerivedMetrics { percentiles: percentiles.clone(), metrics };
         }
