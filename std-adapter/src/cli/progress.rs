@@ -16,7 +16,7 @@ use terminal_size::{Width, terminal_size_of};
 
 use crate::recorder::RecordingWatcher;
 use crate::replay::{RecordedRun, RecordedSource};
-use crate::session::{Boot, Gap, Note, PhaseTelemetry};
+use crate::session::{Boot, Gap, Note, PhaseTelemetry, resolved};
 use crate::text::page::{WIDTH, cut, width};
 use crate::text::printable;
 use live::Live;
@@ -139,6 +139,12 @@ fn short(name: &str) -> String {
     cut(&printable(name), NAME_COLUMNS)
 }
 
+/// Nanoseconds in milliseconds, to the nearest thousandth.
+fn rounded_millis(nanos: u64) -> String {
+    let micros = nanos / 1_000 + u64::from(nanos % 1_000 >= 500);
+    format!("{}.{:03}", micros / 1_000, micros % 1_000)
+}
+
 /// What a phase has come to when its state changes.
 fn transition(boot: &Boot, phase: &PhaseTelemetry, source: &RecordedSource) -> String {
     let mut text = phase.name().into_owned();
@@ -153,9 +159,8 @@ fn transition(boot: &Boot, phase: &PhaseTelemetry, source: &RecordedSource) -> S
         };
     }
     let histogram = boot.metric_id(LoadMetric::ResponseTime.name()).and_then(|metric| phase.histogram(metric));
-    if let Some(p50) = histogram.and_then(|histogram| histogram.quantile(Percentile::P50)) {
-        let micros = p50.value / 1_000;
-        let _ = write!(text, ", response p50 {}.{:03} ms", micros / 1_000, micros % 1_000);
+    if let Some(p50) = histogram.and_then(|histogram| resolved(&histogram, Percentile::P50).ok()) {
+        let _ = write!(text, ", response p50 {} ms", rounded_millis(p50.value));
     }
     if source.session.lost_frames() > 0 {
         let _ = write!(text, ", lost frames {}", source.session.lost_frames());
@@ -217,5 +222,19 @@ impl RecordingProgress {
             (Ordering::Greater, _) => return,
         };
         self.say(source, &format!("lost frames {} from number {}{behind}", gap.frames, gap.first_sequence));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rounded_millis;
+
+    #[test]
+    fn a_time_is_rounded_to_the_nearest() {
+        for (nanos, printed) in
+            [(0, "0.000"), (1_499, "0.001"), (1_500, "0.002"), (1_999_999, "2.000"), (u64::MAX, "18446744073709.552")]
+        {
+            assert_eq!(rounded_millis(nanos), printed);
+        }
     }
 }

@@ -181,6 +181,8 @@ fn create_parent(file: &Path) -> Result<(), HookError> {
 }
 
 #[cfg(test)]
+mod printed;
+#[cfg(test)]
 mod tests {
     use super::*;
     use event::tests::{EVENTS, PHASE};

@@ -5,6 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod printed;
+
 const FIXTURE: &str = r#"{"timestamp": 1000.0, "latency_ms": 50.5}
 {"timestamp": 1001.0, "latency": 45.2}
 {"timestamp": 1002.0, "response_time": 100.1}
