@@ -8,19 +8,22 @@ use serde_json::json;
 
 use super::metrics::{counts, latency};
 use super::moments::to_f64;
-use super::{PercentileRule, Percentiles, PostProcessor, ProcessError, ProcessingResult, ResultSet, Window};
+use super::{
+    PercentileRule, Percentiles, PhaseResults, PostProcessor, ProcessError, ProcessingResult, ResultSet, Windows,
+};
 use crate::text::printable;
 
 /// Makes many result sets into one.
 ///
 /// The metrics: those of [`MetricsProcessor`](super::MetricsProcessor), and `total_sets`; `sets` with the `name` and
-/// `records` of each; `records_per_set`, their mean; `success_rate`; `throughput_rps`, successful requests a second, which
-/// is null if a set has no window; `timing`, how the throughput was made. Warm-up phases are left out.
+/// `records` of each; `records_per_set`, their mean; `success_rate`; `throughput_rps`, successful requests a second of those
+/// that have a time, which is null without any; `timing`, how it was made: `union`, `concurrent` or `sequential`. Warm-up
+/// phases are left out.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResultsAggregator {
-    /// How the sets relate in time, `concurrent` or `sequential`. Unless given, they are sequential if no two windows
-    /// overlap.
+    /// How the sets relate in time: `concurrent`, so that their rates add, or `sequential`, so that their windows do. Unless
+    /// given, the throughput is over the union of the windows, and of devices, whose clocks are not the same, concurrent.
     #[serde(deserialize_with = "timing")]
     pub timing: Option<Timing>,
     /// Which percentiles.
@@ -88,13 +91,10 @@ impl ResultsAggregator {
         Ok(ProcessingResult::new(results, metrics))
     }
 
-    fn timing(&self, results: &[ResultSet]) -> Timing {
-        self.timing.unwrap_or_else(|| {
-            let mut windows: Vec<Window> = results.iter().filter_map(window).collect();
-            windows.sort_by_key(|window| window.start_ns);
-            let overlap = windows.windows(2).any(|pair| matches!(pair, [a, b] if b.start_ns < a.end_ns));
-            if overlap { Timing::Concurrent } else { Timing::Sequential }
-        })
+    /// How the throughput is made. Devices have no clock in common: they are taken to measure side by side, as a report does.
+    fn timing(&self, results: &[ResultSet]) -> Option<Timing> {
+        let are_devices = !results.is_empty() && results.iter().all(|set| set.observation().is_some());
+        self.timing.or(are_devices.then_some(Timing::Concurrent))
     }
 }
 
@@ -104,22 +104,26 @@ impl PostProcessor for ResultsAggregator {
     }
 }
 
-/// From the first start to the last end of the phases that count.
-fn window(set: &ResultSet) -> Option<Window> {
-    set.measured().filter_map(|phase| phase.window).reduce(Window::union)
+/// When the phases that count ran.
+fn windows<'a>(sets: impl IntoIterator<Item = &'a ResultSet>) -> Windows {
+    let mut all = Windows::default();
+    sets.into_iter().flat_map(ResultSet::measured).for_each(|phase| all.join(&phase.windows));
+    all
 }
 
-fn throughput(results: &[ResultSet], timing: Timing) -> Option<f64> {
-    let parts = results.iter().map(|set| Some((to_f64(set.counts().successful), window(set)?.seconds())));
-    let parts: Vec<(f64, f64)> = parts.collect::<Option<_>>()?;
+/// Successful requests a second, of those whose time is known.
+fn throughput(results: &[ResultSet], timing: Option<Timing>) -> Option<f64> {
+    let timed = |set: &ResultSet| to_f64(set.measured().map(PhaseResults::timed).fold(0, u64::saturating_add));
+    let parts = || results.iter().filter_map(|set| Some((timed(set), windows([set]).seconds()?)));
     let rate = match timing {
-        Timing::Concurrent => parts.iter().map(|(successful, seconds)| successful / seconds).sum(),
-        Timing::Sequential => {
-            let (successful, seconds) = parts.iter().fold((0.0, 0.0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
-            successful / seconds
+        Some(Timing::Concurrent) => parts().map(|(timed, seconds)| timed / seconds).reduce(|sum, rate| sum + rate)?,
+        Some(Timing::Sequential) => {
+            let (timed, seconds) = parts().fold((0.0, 0.0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
+            timed / seconds
         }
+        None => results.iter().map(timed).sum::<f64>() / windows(results).seconds()?,
     };
-    Some(rate).filter(|rate: &f64| rate.is_finite())
+    Some(rate).filter(|rate| rate.is_finite())
 }
 
 /// Core's enum by its name in a configuration.
@@ -137,10 +141,11 @@ fn timing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timing>, 
     }))
 }
 
-fn name_of(timing: Timing) -> &'static str {
+fn name_of(timing: Option<Timing>) -> &'static str {
     match timing {
-        Timing::Concurrent => "concurrent",
-        Timing::Sequential => "sequential",
+        None => "union",
+        Some(Timing::Concurrent) => "concurrent",
+        Some(Timing::Sequential) => "sequential",
     }
 }
 

@@ -41,13 +41,15 @@ pub struct Document {
 pub struct PhaseDocument {
     /// Whether its requests only warm the server up.
     pub warmup: bool,
-    /// When its requests ran; `None` if the records have no times.
+    /// When its requests ran, from the first start to the last end; `None` if the records have no times.
     pub window: Option<Window>,
+    /// How long that is, in seconds, without the gaps between runs that are pooled; `None` if it has no length.
+    pub window_s: Option<f64>,
     /// How its requests ended.
     pub request_counts: OutcomeCountsDocument,
     /// Failed of all requests.
     pub error_rate: Option<f64>,
-    /// Successful requests a second over the window.
+    /// Successful requests that have a time, over `window_s`.
     pub throughput_rps: Option<f64>,
     /// Metrics by tag.
     pub metrics: BTreeMap<String, MetricDocument>,
@@ -140,7 +142,8 @@ impl PhaseDocument {
         }
         Self {
             warmup: phase.warmup,
-            window: phase.window,
+            window: phase.windows.whole(),
+            window_s: phase.windows.seconds(),
             request_counts: OutcomeCountsDocument::from(phase.counts),
             error_rate: phase.counts.error_rate(),
             throughput_rps: phase.throughput_rps(),

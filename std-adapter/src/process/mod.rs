@@ -35,7 +35,7 @@ pub use read::{Format, ReadOptions, ReadWatcher, Reader, Rejection};
 pub use result::ProcessingResult;
 pub use set::{DerivedMetrics, Observation, OutcomeCounts, PhaseResults, ResultSet};
 pub use text::render;
-pub use window::{Window, WindowSource};
+pub use window::{Window, WindowSource, Windows};
 
 /// The metric that latency statistics are of: the duration of each successful request, in milliseconds.
 pub const REQUEST_LATENCY: &str = "request_latency";

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::iter::Sum;
 
 use super::moments::to_f64;
-use super::{Distribution, Percentiles, ProcessError, Window, aiperf};
+use super::{Distribution, Percentiles, ProcessError, Window, Windows, aiperf};
 use crate::session::CoverageCounts;
 
 /// More phases than any benchmark has.
@@ -60,8 +60,10 @@ impl Sum for OutcomeCounts {
 pub struct PhaseResults {
     /// How its requests ended.
     pub counts: OutcomeCounts,
-    /// When they ran, if that is known.
-    pub window: Option<Window>,
+    /// When they ran, as far as that is known.
+    pub windows: Windows,
+    /// Successful requests without a time.
+    pub(super) untimed: u64,
     /// Whether its requests only warm the server up: then no statistics over phases have them.
     pub warmup: bool,
     /// What AIPerf derives from the requests of one set, beside their metrics; empty for other records.
@@ -81,7 +83,7 @@ pub struct DerivedMetrics {
 impl PhaseResults {
     /// A phase without metrics.
     pub fn new(counts: OutcomeCounts, window: Option<Window>) -> Self {
-        Self { counts, window, ..Self::default() }
+        Self { counts, windows: window.into(), ..Self::default() }
     }
 
     /// Its metrics, by tag.
@@ -94,10 +96,15 @@ impl PhaseResults {
         self.metrics.values_mut()
     }
 
-    /// Successful requests a second; `None` without a window, or if that has no length.
+    /// Successful requests whose time is known.
+    pub fn timed(&self) -> u64 {
+        if self.windows.is_empty() { 0 } else { self.counts.successful.saturating_sub(self.untimed) }
+    }
+
+    /// Successful requests a second: those whose time is known, over the windows without the gaps between them. `None` if
+    /// they have no length.
     pub fn throughput_rps(&self) -> Option<f64> {
-        let seconds = self.window?.seconds();
-        (seconds > 0.0).then(|| to_f64(self.counts.successful) / seconds)
+        Some(to_f64(self.timed()) / self.windows.seconds()?)
     }
 
     /// The distribution of this metric, empty if it is new.
@@ -123,12 +130,11 @@ impl PhaseResults {
     }
 
     fn merge(&mut self, other: &Self, input: &str) -> Result<(), ProcessError> {
+        let timed = self.timed().saturating_add(other.timed());
         self.counts = [self.counts, other.counts].into_iter().sum();
+        self.untimed = self.counts.successful.saturating_sub(timed);
+        self.windows.join(&other.windows);
         self.warmup |= other.warmup;
-        self.window = match (self.window, other.window) {
-            (Some(own), Some(window)) => Some(own.union(window)),
-            (own, window) => own.or(window),
-        };
         // Rates and time-weighted metrics of both cannot be made from those of each.
         self.derived = DerivedMetrics::default();
         for (tag, distribution) in &other.metrics {
@@ -245,7 +251,7 @@ impl ResultSet {
         Ok(self.phases.entry(name.to_owned()).or_default())
     }
 
-    /// Adds the records of another set, as if both were one. Windows are joined from the earlier start to the later end.
+    /// Adds the records of another set, as if both were one. Windows are joined; the gaps between them stay gaps.
     ///
     /// # Errors
     /// [`ProcessError`] if a metric has another unit there, or there are too many phases or metrics.

@@ -127,7 +127,7 @@ fn sets_are_aggregated_in_turn_or_side_by_side() {
     let metrics = result.metrics();
     assert_eq!((&metrics["total_records"], &metrics["warmup_records"]), (&1234.into(), &42.into()));
     assert_eq!((&metrics["total_sets"], &metrics["records_per_set"]), (&2.into(), &617.0.into()));
-    assert_eq!((&metrics["timing"], &metrics["throughput_rps"]), (&"sequential".into(), &(1229.0 / 50.0).into()));
+    assert_eq!((&metrics["timing"], &metrics["throughput_rps"]), (&"union".into(), &(1229.0 / 50.0).into()));
     assert_eq!(metrics["success_rate"], 1229.0 / 1234.0);
     let rates = metrics["success_rate"].as_f64().unwrap() + metrics["error_rate"].as_f64().unwrap();
     assert!((rates - 1.0).abs() < 1e-15);
@@ -137,16 +137,47 @@ fn sets_are_aggregated_in_turn_or_side_by_side() {
         "Total Records: 1,234",
         "Result Sets: 2",
         "Success Rate: 99.59%",
-        "Throughput: 24.58 req/s (sequential)",
+        "Throughput: 24.58 req/s (union)",
         "Latency p99: 10.000 ms",
     ] {
         assert!(report.lines().any(|own| own == line), "{line} is not in {report}");
     }
+    // Overlapping windows count once, however far away another one is.
+    for (starts, rate) in [(&[0, 0][..], 20.0), (&[0, 5], 200.0 / 15.0), (&[0, 0, 1_000], 15.0), (&[1_000, 0, 0], 15.0)]
+    {
+        let sets: Vec<_> = starts.iter().map(|start| made(*start, 10, 100, 0)).collect();
+        let metrics = process(ResultsAggregator::default(), &sets).metrics().clone();
+        assert_eq!((&metrics["timing"], &metrics["throughput_rps"]), (&"union".into(), &rate.into()), "{starts:?}");
+        let mut merged = ResultSet::new("all");
+        sets.iter().for_each(|set| merged.merge(set).unwrap());
+        assert_eq!(merged.phases()["profiling"].throughput_rps(), Some(rate), "pooled, it is the same");
+    }
     let overlapping = [made(0, 10, 100, 0), made(9, 10, 200, 0)];
-    let metrics = process(ResultsAggregator::default(), &overlapping).metrics().clone();
+    for (timing, rate) in [(Timing::Sequential, 15.0), (Timing::Concurrent, 30.0)] {
+        let forced = ResultsAggregator { timing: Some(timing), ..ResultsAggregator::default() };
+        assert_eq!(process(forced, &overlapping).metrics()["throughput_rps"], rate);
+    }
+    // Devices have clocks of their own.
+    let devices = overlapping.map(|set| set.with_observation(Observation::default()));
+    let metrics = process(ResultsAggregator::default(), &devices).metrics().clone();
     assert_eq!((&metrics["timing"], &metrics["throughput_rps"]), (&"concurrent".into(), &30.0.into()));
-    let forced = ResultsAggregator { timing: Some(Timing::Sequential), ..ResultsAggregator::default() };
-    assert_eq!(process(forced, &overlapping).metrics()["throughput_rps"], 15.0);
+}
+
+/// The three faults of the plugin: a request more than there are gaps, requests without a time, and gaps.
+#[test]
+fn a_rate_is_of_requests_that_have_a_time_over_the_time_that_they_took() {
+    let line = |at: u64| format!("{{\"timestamp\": {at}, \"latency_ms\": 1000}}\n");
+    let rate = |text: &str| read(text).phases()["all"].throughput_rps();
+    let apart: String = (0..4).map(line).collect();
+    assert_eq!(rate(&apart), Some(1.0), "the last one took a second as well");
+    assert_eq!(rate(&(apart.clone() + &"{\"latency_ms\": 5}\n".repeat(20))), Some(1.0), "20 have no time");
+    assert_eq!(rate("{\"latency_ms\": 5}\n"), None);
+    assert_eq!(rate("{\"timestamp\": 5}\n"), None, "no length");
+    let mut reader = Reader::new("test", ReadOptions::default());
+    for text in [&apart, &(1_000..1_004).map(line).collect()] {
+        reader.read("test", text.as_bytes(), &mut ()).unwrap();
+    }
+    assert_eq!(reader.finish().phases()["all"].throughput_rps(), Some(1.0), "nothing was asked for in between");
 }
 
 #[test]

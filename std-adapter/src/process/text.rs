@@ -37,15 +37,15 @@ fn rule(rule: PercentileRule) -> &'static str {
 
 const LEGEND: &str = "\
 Each is within its row's ± of what is printed; all else is exact but for \
-the rounding of what is printed. Failed and cancelled requests have no latency. Throughput is successful requests over the \
-window.";
+the rounding of what is printed. Failed and cancelled requests have no latency. Throughput is successful requests that have a time over the \
+window, which has no gaps between pooled runs.";
 
 fn render_phase(page: &mut Page, name: &str, phase: &PhaseDocument) {
     let counts = &phase.request_counts;
     let warmup = phase.warmup.then_some("left out of aggregates");
     page.line("== ", [name].into_iter().chain(warmup));
     let throughput = phase.throughput_rps.map_or_else(|| "-".to_owned(), rate);
-    let window = phase.window.map_or_else(|| "unknown".to_owned(), |window| format!("{:.3} s", window.seconds()));
+    let window = phase.window_s.map_or_else(|| "unknown".to_owned(), |seconds| format!("{seconds:.3} s"));
     let rates = [
         format!("success {}", percent(counts.successful, counts.total)),
         format!("error {}", percent(counts.failed, counts.total)),

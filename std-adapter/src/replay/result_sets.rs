@@ -42,11 +42,18 @@ impl RecordedRun {
 
 fn set_of<'a>(name: &str, boots: impl Iterator<Item = &'a Boot>) -> Result<ResultSet, ProcessError> {
     let mut set = ResultSet::new(name);
-    for (boot, record) in boots.flat_map(|boot| boot.phases().map(move |record| (boot, record))) {
-        let Some(stats) = record.stats() else { continue };
-        let mut part = ResultSet::new(name);
-        *part.phase(&record.name())? = phase_of(stats, boot, record, name)?;
-        set.merge(&part)?;
+    // Each boot has a clock of its own, which begins at 0: they are laid one after the other.
+    let (mut boot_began_ns, mut last_end_ns) = (0, 0);
+    for boot in boots {
+        for record in boot.phases() {
+            let Some(stats) = record.stats() else { continue };
+            let mut part = ResultSet::new(name);
+            let phase = phase_of(stats, boot_began_ns, boot, record, name)?;
+            last_end_ns = phase.windows.whole().map_or(last_end_ns, |window| last_end_ns.max(window.end_ns));
+            *part.phase(&record.name())? = phase;
+            set.merge(&part)?;
+        }
+        boot_began_ns = last_end_ns;
     }
     Ok(set)
 }
@@ -54,6 +61,7 @@ fn set_of<'a>(name: &str, boots: impl Iterator<Item = &'a Boot>) -> Result<Resul
 /// One phase in the terms of post-processors.
 fn phase_of(
     stats: &PhaseStats,
+    boot_began_ns: u64,
     boot: &Boot,
     record: &PhaseTelemetry,
     device: &str,
@@ -61,8 +69,8 @@ fn phase_of(
     let PhaseCounts { errors, cancelled, .. } = stats.counts;
     let counts = OutcomeCounts { successful: stats.counts.successful(), errors, cancelled };
     let window = stats.started_at.zip(stats.completed_at).map(|(start, end)| Window {
-        start_ns: start.as_nanos(),
-        end_ns: end.as_nanos(),
+        start_ns: boot_began_ns.saturating_add(start.as_nanos()),
+        end_ns: boot_began_ns.saturating_add(end.as_nanos()),
         source: WindowSource::Manifest,
     });
     let mut phase = PhaseResults::new(counts, window);

@@ -46,7 +46,7 @@ fn processors_get_the_metrics_of_a_load_in_milliseconds() {
         assert_eq!((metric.unit(), metric.count(), metric.max()), ("ms", service.count(), Some(1.0)));
     }
     assert_eq!(profiling.metrics().len(), 4, "{:?}", profiling.metrics().keys());
-    assert!(profiling.window.is_some_and(|window| window.seconds() > 0.09));
+    assert!(profiling.windows.seconds().is_some_and(|seconds| seconds > 0.09));
 }
 
 #[test]

@@ -14,7 +14,7 @@
 //! | `request_error_rate` | failed of both, % |
 //! | `context_overflow_count` | failures whose message says that the context was too long; left out without failures |
 //! | `benchmark_duration` | first start to last `start + request_latency`, of successful requests |
-//! | `request_throughput` | successful requests / window |
+//! | `request_throughput` | successful requests that have a time / window |
 //! | `total_*` | sum of a metric: [`TOTALS`] |
 //! | `input_token_throughput`, `output_token_throughput`, `total_token_throughput` | `total_isl`, `total_osl`, both / window |
 //! | `osl_mismatch_count` | output longer or shorter than requested by more than 5 %, or 50 tokens if that is less |
@@ -62,7 +62,7 @@ pub use latencies::statistics;
 pub use scalars::{Scalars, TOTALS, is_context_overflow};
 
 use super::Percentiles;
-use super::window::Window;
+use super::window::{Window, Windows};
 use latencies::Latencies;
 use sweep::Sweep;
 
@@ -162,18 +162,15 @@ impl Derivation {
 
     /// The metrics with these percentiles. The rule is for the latencies alone: the others have AIPerf's own.
     ///
-    /// Without a `window`, rates are over `benchmark_duration`, and the time-weighted metrics from the first start to the
-    /// last end. `sum` gives the sum of a metric over the phase, if any request had it.
-    pub fn finish(
-        self,
-        window: Option<Window>,
-        percentiles: &Percentiles,
-        sum: impl Fn(&str) -> Option<f64>,
-    ) -> Metrics {
+    /// Without windows, rates are over `benchmark_duration`, and the time-weighted metrics from the first start to the
+    /// last end. Of several windows with gaps between them, as of runs that are pooled, there are no time-weighted metrics. `sum` gives the sum of a metric over the phase, if any request had it.
+    pub fn finish(self, windows: &Windows, percentiles: &Percentiles, sum: impl Fn(&str) -> Option<f64>) -> Metrics {
         let failed = self.scalars.failed();
-        let mut metrics = self.scalars.finish(window, sum);
+        let mut metrics = self.scalars.finish(windows, sum);
         self.latencies.finish(failed, percentiles, &mut metrics);
-        self.sweep.finish(window, percentiles.as_slice(), &mut metrics);
+        if windows.is_empty() || windows.only().is_some() {
+            self.sweep.finish(windows.only(), percentiles.as_slice(), &mut metrics);
+        }
         metrics
     }
 }

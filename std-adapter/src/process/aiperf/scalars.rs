@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Derived, Metrics, Request, double, nanos};
-use crate::process::Window;
+use super::{Derived, Metrics, Request, Windows, double, nanos};
 
 /// A total, the metric it is the sum of, and its unit.
 pub const TOTALS: &[(&str, &str, &str)] = &[
@@ -45,6 +44,8 @@ pub fn is_context_overflow(message: &str) -> bool {
 #[derive(Clone, Debug, Default)]
 pub struct Scalars {
     successful: u64,
+    /// Those of which any time is known.
+    timed: u64,
     failed: u64,
     context_overflows: u64,
     /// First start and last response of the successful requests.
@@ -64,6 +65,7 @@ impl Scalars {
             return;
         }
         self.successful += 1;
+        self.timed += u64::from(request.credit_issued_ns.or(request.start_ns).or(request.end_ns).is_some());
         if let Some(start) = request.start_ns {
             self.first_start_ns = Some(self.first_start_ns.map_or(start, |first| first.min(start)));
             if let Some(latency) = request.request_latency_ms {
@@ -79,8 +81,8 @@ impl Scalars {
         self.failed
     }
 
-    /// The metrics; `window` and `sum` as in [`Derivation::finish`](super::Derivation::finish).
-    pub fn finish(&self, window: Option<Window>, sum: impl Fn(&str) -> Option<f64>) -> Metrics {
+    /// The metrics; `windows` and `sum` as in [`Derivation::finish`](super::Derivation::finish).
+    pub fn finish(&self, windows: &Windows, sum: impl Fn(&str) -> Option<f64>) -> Metrics {
         let mut metrics = BTreeMap::new();
         let mut put = |name, unit, value: Option<f64>| {
             if let Some(value) = value.filter(|value| value.is_finite()) {
@@ -100,13 +102,10 @@ impl Scalars {
 
         let duration = self.duration_s();
         put("benchmark_duration", "sec", duration);
-        let window = match window {
-            Some(window) => Some(double(window.end_ns.saturating_sub(window.start_ns)) / 1e9).filter(|s| *s > 0.0),
-            None => duration,
-        };
-        let rate = |amount: Option<f64>| Some(amount? / window?);
+        let seconds = if windows.is_empty() { duration } else { windows.seconds() };
+        let rate = |amount: Option<f64>| Some(amount? / seconds?);
         let (input, output) = (sum("input_sequence_length"), sum("output_sequence_length"));
-        put("request_throughput", "requests/sec", rate(successful));
+        put("request_throughput", "requests/sec", rate(positive(self.timed)));
         put("input_token_throughput", "tokens/sec", rate(input));
         put("output_token_throughput", "tokens/sec", rate(output));
         put("total_token_throughput", "tokens/sec", rate(input.zip(output).map(|(input, output)| input + output)));

@@ -68,7 +68,7 @@ fn derive(records: &[Value], window: Option<Window>) -> Metrics {
     for record in records {
         add(&mut derivation, record);
     }
-    derivation.finish(window, &linear(&LEVELS), |name| {
+    derivation.finish(&window.into(), &linear(&LEVELS), |name| {
         let values: Vec<f64> = records.iter().filter_map(|record| metric(record, name)).collect();
         (!values.is_empty()).then(|| values.iter().sum())
     })
@@ -170,7 +170,7 @@ fn without_gaps_between_chunks_output_spreads_evenly_over_decode() {
     let mut derivation = Derivation::default();
     derivation.add(&request);
     let window = Window { start_ns: 0, end_ns: 10 * second, source: WindowSource::Manifest };
-    let metrics = derivation.finish(Some(window), &linear(&[50.0, 65.0, 95.0]), |_| None);
+    let metrics = derivation.finish(&Some(window).into(), &linear(&[50.0, 65.0, 95.0]), |_| None);
     let found = |name: &str| match &metrics[name] {
         Derived::Statistics(found) => found.clone(),
         Derived::Scalar { .. } => panic!("{name} is a scalar"),
@@ -193,7 +193,7 @@ fn failures_push_percentiles_towards_infinity() {
         derivation.add(&Request { request_latency_ms: Some(latency), ..Request::default() });
     }
     derivation.add(&Request { failed: true, context_overflow: true, ..Request::default() });
-    let metrics = derivation.finish(None, &linear(&[0.0, 50.0, 99.0]), |_| None);
+    let metrics = derivation.finish(&Windows::default(), &linear(&[0.0, 50.0, 99.0]), |_| None);
     let Derived::Statistics(adjusted) = &metrics["adj_request_latency"] else { panic!("no statistics") };
     // Rank 1.5 of 0 to 3 rounds to the even 2.
     assert_eq!(adjusted.percentiles, [Some(10.0), Some(30.0), None]);
@@ -234,7 +234,7 @@ fn odd_requests_and_windows_give_numbers_or_nothing() {
                 }
             }
         }
-        let metrics = derivation.finish(window, &linear(&[0.0, 50.0, 100.0]), |_| Some(f64::NAN));
+        let metrics = derivation.finish(&window.into(), &linear(&[0.0, 50.0, 100.0]), |_| Some(f64::NAN));
         for (name, derived) in &metrics {
             let numbers = match derived {
                 Derived::Scalar { value, .. } => vec![Some(*value)],
@@ -247,6 +247,6 @@ fn odd_requests_and_windows_give_numbers_or_nothing() {
             assert!(numbers.iter().flatten().all(|number| number.is_finite()), "{name}: {derived:?}");
         }
     }
-    let nothing = Derivation::default().finish(None, &linear(&[50.0]), |_| None);
+    let nothing = Derivation::default().finish(&Windows::default(), &linear(&[50.0]), |_| None);
     assert!(nothing.is_empty(), "{nothing:?}");
 }

@@ -72,6 +72,7 @@ impl Accumulator {
         let phase = self.set.phase(&batch.name)?;
         phase.warmup |= batch.warmup;
         phase.counts = [phase.counts, batch.counts].into_iter().sum();
+        phase.untimed = phase.untimed.saturating_add(batch.untimed);
         for ((tag, column), moments) in tags.iter().zip(&batch.columns).zip(&batch.moments) {
             if !column.is_empty() {
                 phase.metric(&tag.name, &tag.unit, &self.input)?.add(column, moments, self.exact);
@@ -107,8 +108,7 @@ impl Accumulator {
         for (name, (start_ns, end_ns)) in std::mem::take(&mut self.times) {
             let from_records = Window { start_ns, end_ns, source: WindowSource::Records };
             let window = told.iter().find(|(phase, _)| *phase == name).map_or(from_records, |(_, window)| *window);
-            let phase = self.set.phase(&name)?;
-            phase.window = Some(phase.window.map_or(window, |own| own.union(window)));
+            self.set.phase(&name)?.windows.add(window);
         }
         Ok(())
     }
@@ -119,8 +119,8 @@ impl Accumulator {
             let Some(derive) = self.derivations.remove(name) else { continue };
             let sum = |tag: &str| phase.metrics().get(tag)?.sum();
             let metrics = match derive {
-                Derive::Scalars(scalars) => scalars.finish(phase.window, sum),
-                Derive::All(derivation) => derivation.finish(phase.window, percentiles, sum),
+                Derive::Scalars(scalars) => scalars.finish(&phase.windows, sum),
+                Derive::All(derivation) => derivation.finish(&phase.windows, percentiles, sum),
             };
             phase.derived = DerivedMetrics { percentiles: percentiles.clone(), metrics };
         }

@@ -52,6 +52,8 @@ pub(super) struct PhaseBatch {
     pub(super) counts: OutcomeCounts,
     /// First and last time.
     pub(super) times: Option<(u64, u64)>,
+    /// Successful requests without a time.
+    pub(super) untimed: u64,
     /// Values by the number of the tag.
     pub(super) columns: Vec<Vec<f64>>,
     /// Of each column.
@@ -114,7 +116,7 @@ impl Batch {
         (self.lines, self.rejected, self.skipped) = (0, 0, 0);
         self.bad_lines.clear();
         for phase in &mut self.phases {
-            (phase.counts, phase.times) = (OutcomeCounts::default(), None);
+            (phase.counts, phase.times, phase.untimed) = (OutcomeCounts::default(), None, 0);
             phase.columns.iter_mut().for_each(Vec::clear);
             phase.requests.clear();
         }
@@ -180,6 +182,8 @@ impl Batch {
         if let (Some(first), Some(last)) = (first.or(record.end_ns), record.end_ns.or(first)) {
             let (start, end) = phase.times.unwrap_or((first, last));
             phase.times = Some((start.min(first), end.max(last)));
+        } else if record.outcome == Outcome::Successful {
+            phase.untimed += 1;
         }
         let failed = record.outcome != Outcome::Successful;
         let mut request = Request {

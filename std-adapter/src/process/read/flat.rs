@@ -44,7 +44,10 @@ impl<'de> DeserializeSeed<'de> for Flat<'_> {
             }
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it was checked")]
             let nanos = nanos as u64;
-            (record.start_ns, record.end_ns) = (Some(nanos), Some(nanos));
+            record.start_ns = Some(nanos);
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
+            let length = (latency.unwrap_or(0.0) * 1e6).round() as u64;
+            record.end_ns = Some(nanos.saturating_add(length));
         }
         let status = fields.status.as_ref().map_or("", |status| &*status.0);
         record.outcome = match (fields.cancelled, fields.error) {

@@ -114,7 +114,7 @@ mod tests {
         let phase = &set.phases()["all"];
         assert_eq!((set.records(), phase.counts.successful), (1, 1));
         assert_eq!(phase.metrics()["request_latency"].sum(), Some(2.5));
-        let window = phase.window.unwrap();
+        let window = phase.windows.only().unwrap();
         assert_eq!((window.start_ns, window.end_ns), (1000, 2_501_000));
         // With escapes it is read by the other parser.
         let set = read(&line(r#","method":"\u0047ET","last_token_ms":2,"first_byte_ms":1,"output_tokens":3"#), None);
@@ -169,6 +169,6 @@ mod tests {
             assert_eq!((set.records(), set.rejected()), (0, 1), "{bad}");
         }
         let endless = replaced("2.5", "1e300").replace("1000", "18446744073709551615");
-        assert_eq!(read(&endless, None).phases()["all"].window.unwrap().end_ns, u64::MAX);
+        assert_eq!(read(&endless, None).phases()["all"].windows.only().unwrap().end_ns, u64::MAX);
     }
 }

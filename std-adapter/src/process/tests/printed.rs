@@ -71,13 +71,15 @@ fn millis(nanos: u64) -> f64 {
 struct Exact {
     sorted: Vec<u64>,
     total: u64,
+    window_ns: u64,
 }
 
 impl Exact {
     fn of(requests: &[Request]) -> Self {
         let mut sorted: Vec<_> = requests.iter().filter(|(_, succeeded)| *succeeded).map(|(nanos, _)| *nanos).collect();
         sorted.sort_unstable();
-        Self { sorted, total: requests.len() as u64 }
+        let ends = requests.iter().zip(0..).map(|((nanos, _), at): (_, u64)| at * 1_000_000 + nanos);
+        Self { sorted, total: requests.len() as u64, window_ns: ends.max().unwrap() }
     }
 
     fn successful(&self) -> u64 {
@@ -128,10 +130,11 @@ fn check(document: &Value, exact: &Exact, exactly: bool, rule: PercentileRule) -
     printed.push(Some(percent(exact.successful(), exact.total)));
     printed.push(Some(percent(exact.total - exact.successful(), exact.total)));
     printed.push(known(&phase["throughput_rps"]));
-    if !phase["window"].is_null() {
-        let nanos = |name: &str| phase["window"][name].as_u64().unwrap();
-        printed.push(Some(to_f64(nanos("end_ns") - nanos("start_ns")) / 1e9));
-    }
+    // From the first start to the last end; successes have to be timed to count, and all are.
+    let seconds = (exact.window_ns > 0).then(|| to_f64(exact.window_ns) / 1e9);
+    assert_eq!(known(&phase["window_s"]), seconds);
+    assert_eq!(known(&phase["throughput_rps"]), seconds.map(|seconds| to_f64(exact.successful()) / seconds));
+    printed.extend(seconds.map(Some));
     let metric = &phase["metrics"]["request_latency"];
     let (mut percentiles, mut moments) = (Vec::new(), Vec::new());
     if !metric.is_null() {
