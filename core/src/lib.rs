@@ -13,6 +13,7 @@
 //! | [`name`] | short text in fixed memory |
 //! | [`summary`] | percentiles and the quantiles they name |
 //! | [`histogram`] | the streaming latency histogram |
+//! | [`autocorrelation`] | how much each value resembles the one before it |
 //! | [`metric`] | what is measured: names and units |
 //! | [`plan`] | what a run consists of: its phases, workloads, arrivals and stops |
 //! | [`outcome`] | how requests end, and failures by cause |
@@ -41,6 +42,7 @@ mod hash;
 mod wire;
 pub mod summary;
 pub mod histogram;
+pub mod autocorrelation;
 pub mod metric;
 pub mod plan;
 pub mod outcome;

@@ -1,22 +1,25 @@
-//! The live phase: its lifecycle, its counts and one histogram per metric.
+//! The live phase: its lifecycle, its counts, and of each metric a histogram and the resemblance of neighbouring values.
 
+use crate::autocorrelation::Lag1;
 use crate::histogram::{HistogramView, LatencyHistogram, Touched};
 use crate::metric::MAX_METRICS;
 use crate::phase::{Phase, PhaseStats};
 use crate::plan::PhaseKind;
 
-/// One histogram, and which 32nds of its storage changed since they were last reported.
+/// One histogram, what is kept of its values' order, and which 32nds of its storage changed since they were last reported.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 struct Tracked<const N: usize> {
     histogram: LatencyHistogram<N>,
+    lag1: Lag1,
     changed: u32,
 }
 
 impl<const N: usize> Tracked<N> {
-    const EMPTY: Self = Self { histogram: LatencyHistogram::new(), changed: 0 };
+    const EMPTY: Self = Self { histogram: LatencyHistogram::new(), lag1: Lag1::NONE, changed: 0 };
 
     fn record(&mut self, value: u64) {
+        self.lag1.record(value, self.histogram.is_empty());
         match self.histogram.record_slot(value) {
             Touched::Zero => {}
             Touched::Slot(slot) => self.changed |= 1_u32.rotate_left(changed_block(N, slot)),
@@ -35,6 +38,7 @@ pub(crate) const fn changed_block(capacity: usize, slot: usize) -> u32 {
 /// One metric of the live phase, as telemetry reads it.
 pub(crate) struct MetricView<'a> {
     pub(crate) histogram: &'a HistogramView,
+    pub(crate) lag1: &'a Lag1,
     /// Which 32nds of the storage are yet to be reported.
     pub(crate) changed: &'a mut u32,
 }
@@ -83,6 +87,11 @@ impl<const M: usize, const N: usize> Meter<M, N> {
         self.metrics.get(metric).map(|tracked| &tracked.histogram)
     }
 
+    /// How much the values of the metric at this place resemble the ones before them.
+    pub fn lag1(&self, metric: usize) -> Option<&Lag1> {
+        self.metrics.get(metric).map(|tracked| &tracked.lag1)
+    }
+
     /// How many values the histograms hold together.
     pub(crate) fn samples(&self) -> u64 {
         self.metrics.iter().fold(0, |sum, metric| sum.saturating_add(metric.histogram.count()))
@@ -95,8 +104,8 @@ impl<const M: usize, const N: usize> Meter<M, N> {
 
     /// The id and the histogram of the metric at this place, with the marks of what is yet to be reported.
     pub(crate) fn metric_mut(&mut self, metric: usize) -> Option<(u8, MetricView<'_>)> {
-        let Tracked { histogram, changed } = self.metrics.get_mut(metric)?;
-        Some((u8::try_from(metric).ok()?, MetricView { histogram, changed }))
+        let Tracked { histogram, lag1, changed } = self.metrics.get_mut(metric)?;
+        Some((u8::try_from(metric).ok()?, MetricView { histogram, lag1, changed }))
     }
 
     /// Has every bucket of every metric reported again.
@@ -115,6 +124,9 @@ impl<const M: usize, const N: usize> Default for Meter<M, N> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -122,6 +134,30 @@ mod tests {
         for capacity in [8_usize, 32, 64, 1024] {
             let blocks: u64 = (0..capacity).fold(0, |set, slot| set | 1 << changed_block(capacity, slot));
             assert_eq!(blocks.count_ones() as usize, capacity.min(32));
+        }
+    }
+
+    proptest! {
+        /// Recorded among those of another metric.
+        #[test]
+        fn what_is_kept_of_the_order_is_that_of_the_values(values in vec(any::<u64>(), 0..40), begin in any::<bool>()) {
+            let mut meter = Meter::<2, 64>::new();
+            for value in values.iter().cycle().take(if begin { 2 * values.len() } else { values.len() }) {
+                if begin && meter.samples() == 2 * values.len() as u64 {
+                    meter.begin(Phase::BLANK);
+                }
+                meter.record(1, *value);
+                meter.record(0, !*value);
+            }
+            let products = values.windows(2).map(|pair| u128::from(pair[0]) * u128::from(pair[1]));
+            let lag1 = meter.lag1(1).unwrap();
+            prop_assert_eq!(lag1.products, products.fold(0, u128::saturating_add));
+            let ends = [values.first(), values.last()].map(|end| end.copied().unwrap_or(0));
+            prop_assert_eq!([lag1.first, lag1.last], ends);
+            prop_assert_eq!(lag1, &values.into_iter().collect());
+            // The sum of the squares is full as soon as this is.
+            let full = meter.histogram(1).unwrap().saturation().sum_of_squares();
+            prop_assert!(lag1.products < u128::MAX || full);
         }
     }
 

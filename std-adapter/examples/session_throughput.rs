@@ -6,6 +6,7 @@
 use std::time::Instant as HostInstant;
 
 use phasemeter::session::Session;
+use phasemeter_core::autocorrelation::Lag1;
 use phasemeter_core::histogram::{MAX_SCALE, Totals};
 use phasemeter_core::metric::Metric;
 use phasemeter_core::monitor::{Monitor, Storage};
@@ -127,7 +128,9 @@ impl Writer {
             Sent::Buckets { phase, metric, scale, counts } => {
                 Frame::Buckets(Buckets { phase: *phase, metric: *metric, scale: *scale, counts })
             }
-            Sent::Totals(phase, totals) => Frame::Totals(MetricTotals { phase: *phase, metric: 0, totals: *totals }),
+            Sent::Totals(phase, totals) => {
+                Frame::Totals(MetricTotals { phase: *phase, metric: 0, totals: *totals, lag1: Lag1::NONE })
+            }
             Sent::Phase(at, state, samples) => Frame::Phase(PhaseReport {
                 stats: stats(u16::try_from(at % 65_536).unwrap_or(0), *state),
                 samples: *samples,

@@ -41,6 +41,7 @@ mod yaml;
 pub mod plan;
 pub mod source;
 pub mod capture;
+mod statistics;
 pub mod session;
 pub mod hook;
 pub mod remote;

@@ -15,7 +15,7 @@ mod truth;
 
 pub use command::{Exited, LIMIT, Running, phasemeter, run, wait_for};
 pub use device::{Device, frames};
-pub use direct::{Direct, direct_merge};
+pub use direct::{Direct, direct_autocorrelation, direct_merge};
 pub use monitored::MonitorDevice;
 pub use nginx::Nginx;
 pub use obedient::{Faults, PHASES, obedient_device};

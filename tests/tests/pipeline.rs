@@ -16,7 +16,7 @@ use phasemeter::source::{DEFAULT_BAUD, SourceSpec};
 use phasemeter_core::histogram::LatencyHistogram;
 use phasemeter_core::metric::LoadMetric;
 use phasemeter_core::summary::STANDARD;
-use phasemeter_tests::{Device, Direct, LIMIT, MonitorDevice, canonical, direct_merge};
+use phasemeter_tests::{Device, Direct, LIMIT, MonitorDevice, canonical, direct_autocorrelation, direct_merge};
 
 struct Quiet;
 
@@ -172,7 +172,17 @@ fn four_devices_at_once_merge_exactly() {
             };
             assert_eq!(reported.count, direct.count());
             assert_eq!((reported.min, reported.max), (direct.min().map(millis), direct.max().map(millis)));
-            assert_eq!((reported.mean, reported.stdev), (direct.mean().map(millis), direct.stdev().map(millis)));
+            for (moment, direct) in [(reported.mean, direct.mean()), (reported.stdev, direct.stdev())] {
+                let nanos = (moment.unwrap() * 1e6).round();
+                assert!((nanos - millis(direct.unwrap()).as_f64() * 1e6).abs() <= 1.0, "{metric}: {moment:?}");
+            }
+            let lag1 = direct_autocorrelation(&parts, metric);
+            let is_same = |(reported, direct): (f64, f64)| (reported - direct).abs() < 1e-12;
+            assert!(
+                reported.lag1_autocorrelation.zip(lag1).map_or(lag1.is_none(), is_same),
+                "{metric}: {:?} for {lag1:?}",
+                reported.lag1_autocorrelation
+            );
             for percentile in STANDARD.into_iter().filter(|percentile| direct.resolves(*percentile)) {
                 let (reported, direct) = (&reported.percentiles[&percentile.to_string()], direct.quantile(percentile));
                 assert_eq!(reported.value, direct.map(|quantile| millis(quantile.value)));

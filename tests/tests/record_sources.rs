@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Stdio;
 
+use phasemeter_core::autocorrelation::Lag1;
 use phasemeter_core::histogram::LatencyHistogram;
 use phasemeter_core::metric::LoadMetric;
 use phasemeter_core::phase::Phase;
@@ -215,7 +216,8 @@ fn counts_beyond_all_bounds_saturate() {
         stats.counts.completed = u64::MAX;
         send(boot, first, Frame::Phase(PhaseReport { stats, samples: u64::MAX, skipped: u32::MAX }));
         for (metric, sequence) in (0..).zip(first + 1..).take(LoadMetric::ALL.len()) {
-            send(boot, sequence, Frame::Totals(MetricTotals { phase, metric, totals: endless.totals() }));
+            let totals = MetricTotals { phase, metric, totals: endless.totals(), lag1: Lag1::NONE };
+            send(boot, sequence, Frame::Totals(totals));
         }
     }
     let directory = tempfile::tempdir().unwrap();

@@ -6,6 +6,7 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::answer::Answer;
+use crate::autocorrelation::Lag1;
 use crate::histogram::Totals;
 use crate::histogram::counts::CountReader;
 use crate::metric::Metric;
@@ -72,7 +73,7 @@ pub enum Frame<'a> {
     /// A part of a histogram.
     #[serde(borrow)]
     Buckets(Buckets<'a>),
-    /// What a histogram keeps beside its buckets; ends a snapshot.
+    /// What is kept of a metric beside its buckets; ends a snapshot.
     Totals(MetricTotals),
     /// The run is over.
     Finished(Finished),
@@ -220,7 +221,7 @@ impl Buckets<'_> {
     }
 }
 
-/// What a histogram keeps beside its buckets.
+/// What is kept of a metric beside the buckets of its histogram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct MetricTotals {
@@ -230,6 +231,8 @@ pub struct MetricTotals {
     pub metric: u8,
     /// Scale, counts and moments.
     pub totals: Totals,
+    /// How much the values resemble the ones before them.
+    pub lag1: Lag1,
 }
 
 /// The run is over.

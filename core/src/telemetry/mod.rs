@@ -57,7 +57,7 @@
 //! | 2 | [`PhaseReport`] | at each transition and a few times a second: a phase's states, times and counts |
 //! | 3 | [`FailureReport`] | before the report of a phase that has failed requests: how many for which cause |
 //! | 4 | [`Buckets`] | a part of a histogram: absolute counts of some of its buckets |
-//! | 5 | [`MetricTotals`] | what a histogram keeps beside its buckets; ends a snapshot |
+//! | 5 | [`MetricTotals`] | what is kept of a metric beside its buckets; ends a snapshot |
 //! | 6 | [`Finished`] | after the last phase: the run is over |
 //! | 7 | [`Answer`] | after a command: what became of it |
 //! | 8 | [`PhasePlanned`] | behind the first report of a phase of a plan, and behind each hello: what was planned for it |
@@ -114,6 +114,10 @@
 //! if there is no sample), `min_exact` and `max_exact` each `bool` (1: it was itself recorded; 0: it is a bound),
 //! `sum` `u128`, `sum_of_squares` `u128`, `saturation` `u8`: the sum of 1 if a bucket, 2 if `count` or `zero`, 4 if `sum`, 8
 //! if `sum_of_squares` is at the largest number of its type and so only a lower bound. Other bits are not used.
+//!
+//! Then [`Lag1`](crate::autocorrelation::Lag1), of the same values in the order in which they were recorded: `products`
+//! `u128` (the sum of the products of each value and the next one), `first` and `last` each `u64` (0 if there is no
+//! sample). It is of no use once `count`, `sum` or `sum_of_squares` is saturated.
 //!
 //! ## 6: Finished
 //! `phases` `u16` (how many were run), `cancelled` `bool`, `skipped` `u32`.

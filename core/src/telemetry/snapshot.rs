@@ -42,7 +42,7 @@ impl Progress {
         &mut self,
         phase: u16,
         metric: u8,
-        MetricView { histogram, changed }: MetricView<'_>,
+        MetricView { histogram, lag1, changed }: MetricView<'_>,
         line: &mut Line<'_, Q>,
     ) -> bool {
         // A host that hears nothing of a histogram takes it for empty.
@@ -79,7 +79,7 @@ impl Progress {
             }
         }
         self.next = i32::MAX;
-        let totals = MetricTotals { phase, metric, totals: histogram.totals() };
+        let totals = MetricTotals { phase, metric, totals: histogram.totals(), lag1: *lag1 };
         if !line.push(&Outgoing::Totals(&totals)) {
             return false;
         }

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::snapshot::MAX_COUNTS;
 use super::*;
+use crate::autocorrelation::Lag1;
 use crate::histogram::{Saturation, Totals};
 use crate::metric::{Metric, Unit};
 use crate::name::{MAX_NAME, Name};
@@ -104,6 +105,7 @@ impl Content {
                     sum_of_squares: wide(12),
                     saturation: Saturation::try_from(self.flags >> 4).unwrap(),
                 },
+                lag1: Lag1 { products: wide(6), first: n(14), last: n(15) },
             }),
             6 => Frame::Finished(Finished { phases: n(3) as u16, cancelled: flag(0), skipped: n(4) as u32 }),
             7 => Frame::Answer(Answer {

@@ -9,6 +9,7 @@ use phasemeter_core::summary::{Percentile, STANDARD};
 
 use super::model::{MetricMap, MetricSummary, Number, PercentileSummary};
 use crate::session::{Boot, HostHistogram, PhaseTelemetry, UNNAMED, millis, outward_millis, resolved};
+use crate::statistics::{self, Dependence};
 
 /// What a metric is called. Those without a name are told apart by their ids, which mean nothing on other devices.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +36,8 @@ struct MergedMetric {
     /// `None` while it has no name.
     unit: Option<Unit>,
     histogram: Box<HostHistogram>,
+    /// Over all parts, each with the mean of its own; `None` if a sum was full.
+    dependence: Option<Dependence>,
     expected: u64,
     /// Parts have different units: no values are merged.
     is_mixed: bool,
@@ -49,9 +52,10 @@ impl Metrics {
             let metric = boot.metric(id);
             let name = metric.map_or(MetricName::Unnamed(id), |Metric { name, .. }| MetricName::Told(name.to_owned()));
             let histogram = mirror.histogram().unwrap_or_else(empty);
+            let dependence = Dependence::of(&histogram.totals(), &mirror.lag1());
             let unit = metric.map(|metric| metric.unit);
             let expected = mirror.expected();
-            (name, MergedMetric { unit, histogram, expected, is_mixed: false, place: (device, id) })
+            (name, MergedMetric { unit, histogram, dependence, expected, is_mixed: false, place: (device, id) })
         });
         Self(metrics.filter(|(_, metric)| metric.expected > 0).collect())
     }
@@ -65,6 +69,7 @@ impl Metrics {
             let merged = self.0.entry(name.clone()).or_insert_with(|| MergedMetric {
                 unit: part.unit,
                 histogram: empty(),
+                dependence: Some(Dependence::default()),
                 expected: 0,
                 is_mixed: false,
                 place: part.place,
@@ -73,6 +78,7 @@ impl Metrics {
             merged.is_mixed |= part.is_mixed || merged.unit != part.unit;
             merged.expected = merged.expected.saturating_add(part.expected);
             merged.histogram.merge(&part.histogram);
+            merged.dependence = merged.dependence.zip(part.dependence).map(|(one, other)| one.and(other));
         }
     }
 
@@ -101,12 +107,18 @@ fn empty() -> Box<HostHistogram> {
 
 impl MergedMetric {
     fn summary(&self) -> MetricSummary {
-        summary_of(self.unit, &self.histogram, self.expected)
+        summary_of(self.unit, &self.histogram, self.dependence, self.expected)
     }
 }
 
-pub(super) fn summary_of(unit: Option<Unit>, histogram: &HistogramView<u64>, expected: u64) -> MetricSummary {
+pub(super) fn summary_of(
+    unit: Option<Unit>,
+    histogram: &HistogramView<u64>,
+    dependence: Option<Dependence>,
+    expected: u64,
+) -> MetricSummary {
     let number = |value| number(unit, value);
+    let (totals, per_unit) = (histogram.totals(), if unit == Some(Unit::Nanoseconds) { 1_000_000 } else { 1 });
     MetricSummary {
         unit: match unit {
             Some(Unit::Nanoseconds) => "ms",
@@ -118,8 +130,9 @@ pub(super) fn summary_of(unit: Option<Unit>, histogram: &HistogramView<u64>, exp
         expected,
         min: histogram.min().map(number),
         max: histogram.max().map(number),
-        mean: histogram.mean().map(number),
-        stdev: histogram.stdev().map(number),
+        mean: statistics::mean(&totals, per_unit),
+        stdev: statistics::stdev(&totals, per_unit),
+        lag1_autocorrelation: dependence.and_then(Dependence::autocorrelation),
         saturated: histogram.saturation().any(),
         relative_error: f64::from(histogram.relative_error_ppm()) / 1e6,
         percentiles: STANDARD.into_iter().map(|p| (p.to_string(), percentile(unit, histogram, p))).collect(),

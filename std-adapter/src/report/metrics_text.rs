@@ -74,9 +74,10 @@ pub(super) fn moments(page: &mut Page, metrics: &MetricMap) {
     let columns = Columns::new(names.iter().map(String::as_str), UNIT, MOMENTS.len(), 0);
     columns.row(page, "", "", MOMENTS.map(|title| (title, "")), "");
     for ((_, metric), name) in metrics.iter().zip(&names) {
-        let numbers = [metric.min, metric.mean, metric.stdev, metric.max].map(|number| number.map(nanos));
+        let [mean, stdev] = [metric.mean, metric.stdev].map(|number| number.map(|number| whole(metric, number)));
+        let numbers = [metric.min.map(nanos), mean, stdev, metric.max.map(nanos)];
         let values: Vec<_> = numbers.iter().flatten().copied().collect();
-        let typical = metric.mean.map_or_else(|| values.first().copied().unwrap_or(0), nanos);
+        let typical = mean.unwrap_or_else(|| values.first().copied().unwrap_or(0));
         let scale_of_row = scale(metric, typical, &values, columns.room());
         let count = metric.count.to_string();
         if let Some(scale) = scale_of_row.filter(|_| count.len() <= columns.room()) {
@@ -135,10 +136,19 @@ fn unit(metric: &MetricSummary, scale: Scale) -> &'static str {
 }
 
 /// A time in nanoseconds; a plain number as it is.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a conversion from a float saturates")]
 fn nanos(number: Number) -> u64 {
     match number {
         Number::Plain(value) => value,
-        Number::Millis(millis) => (millis * 1e6).round() as u64,
+        Number::Millis(millis) => nearest(millis * 1e6),
     }
+}
+
+/// A moment to the nanosecond, or to the nearest plain number.
+fn whole(metric: &MetricSummary, moment: f64) -> u64 {
+    nearest(if metric.unit == "ms" { moment * 1e6 } else { moment })
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a conversion from a float saturates")]
+fn nearest(value: f64) -> u64 {
+    value.round() as u64
 }

@@ -87,7 +87,7 @@ mod tests {
     fn times(values: impl IntoIterator<Item = u64>) -> MetricSummary {
         let mut histogram = HostHistogram::new();
         values.into_iter().for_each(|value| histogram.record(value));
-        summary_of(Some(Unit::Nanoseconds), &histogram, histogram.count())
+        summary_of(Some(Unit::Nanoseconds), &histogram, None, histogram.count())
     }
 
     /// A phase of 1000 requests at 50 a second, with these times of lag and service.

@@ -1,10 +1,12 @@
 //! One histogram put together from the frames that describe it.
 
+use phasemeter_core::autocorrelation::Lag1;
 use phasemeter_core::histogram::{LatencyHistogram, MAX_SCALE, MIN_SCALE, Totals};
 use phasemeter_core::telemetry::Buckets;
 
 use super::counts::{Counts, NotKept};
 use super::limits::{MAX_BUCKETS, Room};
+use crate::statistics;
 
 /// The host's histogram: takes any device's of up to 4,096 buckets at the device's own resolution.
 pub type HostHistogram = LatencyHistogram<{ MAX_BUCKETS as usize }, u64>;
@@ -14,6 +16,8 @@ pub type HostHistogram = LatencyHistogram<{ MAX_BUCKETS as usize }, u64>;
 pub(super) enum Fault {
     /// It cannot be read, or is of buckets that there are not.
     Malformed,
+    /// No values have these sums and these products of neighbours.
+    Order,
     /// It says less than an earlier one.
     Falls,
     /// It is of more buckets than the host takes.
@@ -32,9 +36,16 @@ pub struct Mirror {
     /// The number of the newest frame that raised a count.
     newest: u64,
     /// The newest totals, with the number of their frame.
-    told: Option<(u64, Totals)>,
+    told: Option<(u64, Told)>,
     /// The totals of the last whole snapshot.
-    whole: Option<Totals>,
+    whole: Option<Told>,
+}
+
+/// What a frame of totals tells.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Told {
+    totals: Totals,
+    lag1: Lag1,
 }
 
 impl Default for Mirror {
@@ -88,20 +99,24 @@ impl Mirror {
     /// nothing of it is missing. `unbroken` tells whether every frame of the boot has come, in order.
     ///
     /// The cost is that of the counts that rose since the last whole snapshot.
-    pub(super) fn commit(&mut self, number: u64, totals: &Totals, unbroken: bool) -> Result<(), Fault> {
+    pub(super) fn commit(&mut self, number: u64, totals: &Totals, lag1: &Lag1, unbroken: bool) -> Result<(), Fault> {
         if !(MIN_SCALE..=MAX_SCALE).contains(&totals.scale) {
             return Err(Fault::Malformed);
         }
+        if !statistics::is_possible(totals, lag1) {
+            return Err(Fault::Order);
+        }
+        let telling = Told { totals: *totals, lag1: *lag1 };
         match &self.told {
             Some((at, told)) if number <= *at => {
                 // Late, or again.
-                let agrees = if number == *at { totals == told } else { may_become(totals, told) };
+                let agrees = if number == *at { telling == *told } else { telling.may_become(told) };
                 return if agrees { Ok(()) } else { Err(Fault::Falls) };
             }
-            Some((_, told)) if !may_become(told, totals) => return Err(Fault::Falls),
+            Some((_, told)) if !told.may_become(&telling) => return Err(Fault::Falls),
             _ => {}
         }
-        self.told = Some((number, *totals));
+        self.told = Some((number, telling));
         self.lower_scale(totals.scale);
         self.judge(unbroken);
         Ok(())
@@ -112,19 +127,24 @@ impl Mirror {
         self.build().map(Box::new)
     }
 
+    /// How much the values of the last whole snapshot resemble the ones before them; that of no values if there is none.
+    pub fn lag1(&self) -> Lag1 {
+        self.whole.as_ref().map_or(Lag1::NONE, |whole| whole.lag1)
+    }
+
     /// How many samples the last whole snapshot holds.
     pub fn observed(&self) -> u64 {
-        self.whole.as_ref().map_or(0, |totals| totals.count)
+        self.whole.as_ref().map_or(0, |whole| whole.totals.count)
     }
 
     /// How many samples there are, as far as any frame told.
     pub fn expected(&self) -> u64 {
-        self.told.as_ref().map_or(0, |(_, totals)| totals.count)
+        self.told.as_ref().map_or(0, |(_, told)| told.totals.count)
     }
 
     /// Whether the newest totals that came are those of the last whole snapshot.
     pub(super) fn is_current(&self) -> bool {
-        self.told.as_ref().is_some_and(|(_, totals)| self.whole.as_ref() == Some(totals))
+        self.told.as_ref().is_some_and(|(_, told)| self.whole.as_ref() == Some(told))
     }
 
     /// Whether the last whole snapshot is one that a histogram can have.
@@ -133,7 +153,8 @@ impl Mirror {
     }
 
     fn judge(&mut self, unbroken: bool) {
-        let Some((at, totals)) = &self.told else { return };
+        let Some((at, told)) = &self.told else { return };
+        let totals = &told.totals;
         // Counts that rose later may hold more than these totals, and those of a finer scale are older.
         if *at < self.newest || totals.scale != self.scale {
             return;
@@ -146,7 +167,7 @@ impl Mirror {
         };
         if is_whole {
             self.counts.commit();
-            self.whole = Some(*totals);
+            self.whole = Some(*told);
         }
     }
 
@@ -158,7 +179,7 @@ impl Mirror {
     }
 
     fn build(&self) -> Option<HostHistogram> {
-        let totals = self.whole.as_ref().filter(|totals| totals.count > 0)?;
+        let totals = self.whole.as_ref().map(|whole| &whole.totals).filter(|totals| totals.count > 0)?;
         // The scale may have been lowered since; without buckets there is none.
         let scale = if self.counts.whole().next().is_some() { self.scale } else { MAX_SCALE };
         let histogram = HostHistogram::from_parts(&Totals { scale, ..*totals }, self.counts.whole()).ok()?;
@@ -166,14 +187,19 @@ impl Mirror {
     }
 }
 
-/// Whether a histogram with the first totals can have the second ones later.
-fn may_become(first: &Totals, later: &Totals) -> bool {
-    first.count <= later.count
-        && first.zero <= later.zero
-        && first.max <= later.max
-        && first.sum <= later.sum
-        && first.sum_of_squares <= later.sum_of_squares
-        && (first.scale >= later.scale || first.count == first.zero)
+impl Told {
+    /// Whether a metric of which this was told can be one of which that is told later.
+    fn may_become(&self, later: &Self) -> bool {
+        let (a, b) = (&self.totals, &later.totals);
+        a.count <= b.count
+            && a.zero <= b.zero
+            && a.max <= b.max
+            && a.sum <= b.sum
+            && a.sum_of_squares <= b.sum_of_squares
+            && (a.scale >= b.scale || a.count == a.zero)
+            && self.lag1.products <= later.lag1.products
+            && (self.lag1.first == later.lag1.first || a.count == 0)
+    }
 }
 
 /// Whether values in these buckets can have these sums.

@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use phasemeter_core::histogram::Totals;
 use phasemeter_core::outcome::{Failure, Failures};
 use phasemeter_core::phase::{PhaseCounts, PhaseState, PhaseStats};
 use phasemeter_core::plan::{PhaseKind, PhasePlan};
-use phasemeter_core::telemetry::{Buckets, FailureDetail, MAX_DETAIL, PhaseReport};
+use phasemeter_core::telemetry::{Buckets, FailureDetail, MAX_DETAIL, MetricTotals, PhaseReport};
 
 use super::counts::NotKept;
 use super::limits::{MAX_PHASE_DETAILS, Room};
@@ -207,20 +206,15 @@ impl PhaseTelemetry {
         taken.and_then(|()| self.settle())
     }
 
-    pub(super) fn take_totals(
-        &mut self,
-        number: u64,
-        metric: u8,
-        totals: &Totals,
-        unbroken: bool,
-    ) -> Result<(), Problem> {
+    pub(super) fn take_totals(&mut self, number: u64, told: &MetricTotals, unbroken: bool) -> Result<(), Problem> {
+        let MetricTotals { metric, ref totals, ref lag1, .. } = *told;
         if self.whole {
             // What is whole is final: no more is told than was, and less only late.
             let final_count = self.metrics.get(&metric).map_or(0, Mirror::observed);
             let is_final = totals.count <= final_count;
             return if is_final { Ok(()) } else { Err(Problem::HistogramFalls(self.index, metric)) };
         }
-        self.with_mirror(metric, |mirror| mirror.commit(number, totals, unbroken))?;
+        self.with_mirror(metric, |mirror| mirror.commit(number, totals, lag1, unbroken))?;
         self.settle()
     }
 
@@ -232,6 +226,7 @@ impl PhaseTelemetry {
         let index = self.index;
         done.map_err(|fault| match fault {
             Fault::Malformed | Fault::NotKept(NotKept::NoBucket) => Problem::HistogramImpossible(index, metric),
+            Fault::Order => Problem::OrderImpossible(index, metric),
             Fault::Falls => Problem::HistogramFalls(index, metric),
             Fault::NotKept(NotKept::TooWide) => Problem::HistogramTooWide(index, metric),
             Fault::NotKept(NotKept::NoRoom) => Problem::TooManyBuckets,

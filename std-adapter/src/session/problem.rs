@@ -41,6 +41,8 @@ pub enum Problem {
     PhaseBeyond(u16),
     /// The values of this metric in this phase cannot be those of a histogram.
     HistogramImpossible(u16, u8),
+    /// The products of neighbouring values of this metric in this phase cannot be those of values with its sums.
+    OrderImpossible(u16, u8),
     /// The histogram of this metric in this phase has less in it than before.
     HistogramFalls(u16, u8),
     /// The histogram of this metric in this phase has more buckets than a host takes.
@@ -94,6 +96,10 @@ impl fmt::Display for Problem {
             Self::HistogramImpossible(phase, metric) => {
                 write!(f, "the values of metric {metric} in phase {phase} are no histogram")
             }
+            Self::OrderImpossible(phase, metric) => write!(
+                f,
+                "the products of neighbouring values of metric {metric} in phase {phase} are impossible for its sums"
+            ),
             Self::HistogramFalls(phase, metric) => {
                 write!(f, "the counts of metric {metric} in phase {phase} fell, or changed after its end")
             }

@@ -12,6 +12,7 @@ pub mod bench;
 use core::hint::black_box;
 use core::panic::PanicInfo;
 
+use phasemeter_core::autocorrelation::Lag1;
 use phasemeter_core::device::{Device, Step, Storage};
 use phasemeter_core::histogram::{HistogramView, LatencyHistogram};
 use phasemeter_core::hook::PhaseHook;
@@ -70,7 +71,7 @@ pub fn merge(histogram: &mut HistogramView) {
 /// The frames of a histogram.
 pub fn frame(histogram: &HistogramView) {
     let mut bytes = [0; MAX_ENCODED];
-    let totals = MetricTotals { phase: unknown(), metric: unknown(), totals: histogram.totals() };
+    let totals = MetricTotals { phase: unknown(), metric: unknown(), totals: histogram.totals(), lag1: black_box(Lag1::NONE) };
     let counts: &[u8] = black_box(&[0; 64]);
     let buckets = Buckets { phase: unknown(), metric: unknown(), scale: histogram.scale(), counts };
     for frame in [Frame::Totals(totals), Frame::Buckets(buckets)] {

@@ -184,6 +184,9 @@ struct Totals {
     min: u128,
     max: u128,
     sum: u128,
+    products: u128,
+    first: u128,
+    last: u128,
 }
 
 impl Host {
@@ -218,10 +221,11 @@ impl Host {
                 assert_eq!(phase.failures, phase.errors);
                 for (id, metric) in &phase.metrics {
                     let (Some(totals), (name, unit)) = (&metric.whole, &known.table[id]) else { continue };
-                    let Totals { count, zero, min, max, sum } = totals;
+                    let Totals { count, zero, min, max, sum, products, first, last } = totals;
                     let buckets = metric.counts.iter().filter(|(_, count)| **count > 0);
                     let buckets: Vec<_> = buckets.map(|(index, count)| format!("{index}:{count}")).collect();
-                    lines += &line(boot, &phase.name, name, *unit == 0, [count, zero, min, max, sum]);
+                    lines +=
+                        &line(boot, &phase.name, name, *unit == 0, [count, zero, min, max, sum, products, first, last]);
                     let scale = metric.scale.unwrap_or(0);
                     writeln!(lines, "  scale {scale}, buckets {}", buckets.join(" ")).expect("a string takes any text");
                 }
@@ -232,10 +236,13 @@ impl Host {
 }
 
 /// What the files of truth say of a metric.
-pub(crate) fn line<T: Display>(boot: u32, phase: &str, metric: &str, is_time: bool, numbers: [T; 5]) -> String {
-    let [count, zero, min, max, sum] = numbers;
+pub(crate) fn line<T: Display>(boot: u32, phase: &str, metric: &str, is_time: bool, numbers: [T; 8]) -> String {
+    let [count, zero, min, max, sum, products, first, last] = numbers;
     let unit = if is_time { "ns" } else { "plain" };
-    format!("boot {boot}, {phase}, {metric}, {unit}: count {count}, zero {zero}, min {min}, max {max}, sum {sum}\n")
+    format!(
+        "boot {boot}, {phase}, {metric}, {unit}: count {count}, zero {zero}, min {min}, max {max}, sum {sum}, \
+         products {products}, first {first}, last {last}\n"
+    )
 }
 
 impl Boot {
@@ -281,9 +288,10 @@ impl Boot {
                 let _exact = [fields.byte(), fields.byte()];
                 let (sum, _squares) = (fields.number(), fields.number());
                 assert_eq!(fields.byte(), 0, "nothing is saturated");
+                let [products, first, last] = [(); 3].map(|()| fields.number());
                 let kept = metric.counts.values().map(|count| u128::from(*count)).sum::<u128>();
                 if metric.lower(scale) && zero + kept == count {
-                    metric.whole = Some(Totals { count, zero, min, max, sum });
+                    metric.whole = Some(Totals { count, zero, min, max, sum, products, first, last });
                 }
             }
             6 => {

@@ -20,7 +20,11 @@ fn truth(boot: u32, phases: &[Direct]) -> String {
             }
             let numbers = [totals.count, totals.zero, totals.min, totals.max].map(u128::from);
             let [count, zero, min, max] = numbers;
-            lines += &line(boot, direct.phase, name, is_time, [count, zero, min, max, totals.sum]);
+            let values: Vec<_> = direct.values(name).iter().map(|value| u128::from(*value)).collect();
+            let products = values.windows(2).map(|pair| pair[0] * pair[1]).sum();
+            let (first, last) = (values[0], values[values.len() - 1]);
+            let numbers = [count, zero, min, max, totals.sum, products, first, last];
+            lines += &line(boot, direct.phase, name, is_time, numbers);
             let buckets: Vec<_> =
                 histogram.buckets().map(|bucket| format!("{}:{}", bucket.index, bucket.count)).collect();
             writeln!(lines, "  scale {}, buckets {}", totals.scale, buckets.join(" ")).unwrap();

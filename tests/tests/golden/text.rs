@@ -92,6 +92,11 @@ fn a_histogram() {
     assert_eq!(totals.number(), times.iter().map(|(value, times)| value * times).sum::<u128>(), "sum");
     assert_eq!(totals.number(), times.iter().map(|(value, times)| value * value * times).sum::<u128>(), "squares");
     assert_eq!(totals.byte(), 0, "nothing is saturated");
+    // Between a value and the next other one there is one pair; zeros make none.
+    let alike: u128 = times.iter().map(|(value, times)| value * value * (times - 1)).sum();
+    let between: u128 = times.windows(2).map(|pair| pair[0].0 * pair[1].0).sum();
+    assert_eq!(totals.number(), alike + between, "products");
+    assert_eq!((totals.number(), totals.number()), (0, 2_965_742_000), "first, last");
     assert!(totals.is_empty());
 }
 

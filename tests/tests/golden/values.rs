@@ -1,5 +1,6 @@
 //! What the golden files say, as the library's types.
 
+use phasemeter_core::autocorrelation::Lag1;
 use phasemeter_core::histogram::LatencyHistogram;
 use phasemeter_core::metric::{LoadMetric, Metric};
 use phasemeter_core::name::Name;
@@ -19,6 +20,11 @@ pub(crate) const BUCKETS: [(i32, u64); 7] = [(-3, 0), (-2, 0), (-1, 7), (0, 7), 
 /// A value inside each of the used buckets in nanoseconds, and how often it was recorded.
 pub(crate) const VALUES: [(u64, u64); 5] =
     [(998_646_901, 7), (1_001_354_933, 7), (1_004_070_000, 7), (2_957_721_000, 300), (2_965_742_000, 299)];
+
+/// These values and four zeros, in this order.
+fn lag1() -> Lag1 {
+    [(0, 4)].iter().chain(&VALUES).flat_map(|(value, times)| (0..*times).map(|_| *value)).collect()
+}
 
 /// The histogram with these buckets and four zeros.
 pub(crate) fn histogram() -> LatencyHistogram<512> {
@@ -62,7 +68,7 @@ pub(crate) fn frames() -> [(&'static str, Envelope<'static>); 11] {
     };
     let table = MetricTable { first: 0, metrics: LoadMetric::TABLE.into_iter().chain([OWN]).collect() };
     let buckets = Buckets { phase: 1, metric: 1, scale: 8, counts: &COUNTS };
-    let totals = MetricTotals { phase: 1, metric: 1, totals: histogram().totals() };
+    let totals = MetricTotals { phase: 1, metric: 1, totals: histogram().totals(), lag1: lag1() };
     let finished = Finished { phases: 2, cancelled: true, skipped: 300 };
     let answer = Answer { command: 300, plan_hash: 0x0123_4567_89ab_cdef, reason: Reason::TOO_MANY_PHASES, detail: 8 };
     let [_, phase, _] = phases();

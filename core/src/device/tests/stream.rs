@@ -1,6 +1,7 @@
 //! Whole runs over a slow line that loses frames, put together again as the protocol's text says.
 
 use super::*;
+use crate::autocorrelation::Lag1;
 use crate::histogram::LatencyHistogram;
 use crate::outcome::{Failure, Failures};
 use crate::phase::PhaseStats;
@@ -79,13 +80,15 @@ struct Moment<const N: usize> {
     stats: PhaseStats,
     failures: Failures,
     histograms: [LatencyHistogram<N>; METRICS],
+    lag1: [Lag1; METRICS],
 }
 
 impl<const N: usize> Moment<N> {
     fn of<const P: usize, const Q: usize>(at: Instant, device: &Device<'_, METRICS, N, P, Q>) -> Self {
         let meter = device.meter();
         let histograms = core::array::from_fn(|place| meter.histogram(place).unwrap().clone());
-        Self { at, stats: *meter.stats(), failures: meter.phase().failures().clone(), histograms }
+        let lag1 = core::array::from_fn(|place| *meter.lag1(place).unwrap());
+        Self { at, stats: *meter.stats(), failures: meter.phase().failures().clone(), histograms, lag1 }
     }
 
     fn samples(&self) -> u64 {
@@ -206,10 +209,10 @@ fn receive<const N: usize>(
         heard.host.take(envelope);
         let boot = heard.host.boot();
         match &envelope.frame {
-            Frame::Totals(MetricTotals { phase, metric, totals }) => {
+            Frame::Totals(MetricTotals { phase, metric, totals, lag1 }) => {
                 assert_eq!(*phase, moment.stats.index);
                 let truth = &moment.histograms[usize::from(*metric)];
-                assert_eq!(*totals, truth.totals());
+                assert_eq!((totals, lag1), (&truth.totals(), &moment.lag1[usize::from(*metric)]));
                 let mirror = boot.phases[phase].metric(*metric);
                 if mirror.whole == Some(*totals) {
                     assert!(mirror.equals(truth), "a snapshot that looks whole is the truth");

@@ -186,7 +186,7 @@ impl Boot {
                     .or_default()
                     .buckets(buckets);
             }
-            Frame::Totals(MetricTotals { phase, metric, totals }) => {
+            Frame::Totals(MetricTotals { phase, metric, totals, .. }) => {
                 self.phases.entry(*phase).or_default().metrics.entry(*metric).or_default().totals(*totals);
             }
             Frame::Finished(finished) => {

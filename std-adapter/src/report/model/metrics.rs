@@ -104,10 +104,14 @@ pub struct MetricSummary {
     pub min: Option<Number>,
     /// The largest sample, exact.
     pub max: Option<Number>,
-    /// The mean, exact to the nanosecond, or to the nearest plain number.
-    pub mean: Option<Number>,
+    /// The mean: exact, but for the rounding to a number of 53 bits.
+    pub mean: Option<f64>,
     /// The population standard deviation, as exact as the mean.
-    pub stdev: Option<Number>,
+    pub stdev: Option<f64>,
+    /// How much each sample resembles the one before it, from −1 to 1: 0 if they are independent (NIST/SEMATECH e-Handbook
+    /// of Statistical Methods, 1.3.5.12). Of several devices or boots, each has a mean of its own. `None` if all samples
+    /// are alike, or a sum was full.
+    pub lag1_autocorrelation: Option<f64>,
     /// Whether a counter was full, so that counts and moments are too low.
     pub saturated: bool,
     /// No percentile's value is further from the true order statistic than this part of it.

@@ -185,7 +185,7 @@ proptest! {
         name in proptest::sample::select(vec!["x", "response_time", "a_name_that_is_32_bytes_long_yes"]),
     ) {
         let unit = if is_time { Unit::Nanoseconds } else { Unit::Count };
-        let metric = summary_of(Some(unit), &histogram, histogram.count());
+        let metric = summary_of(Some(unit), &histogram, None, histogram.count());
         let text = render(&summary_with(vec![(name.to_owned(), metric.clone())]));
         assert_narrow(&text);
         let [percentiles, moments] = &rows(&text)[..] else { panic!("{text}") };
@@ -217,7 +217,14 @@ proptest! {
         // A bound that cannot be used is told only of what is no more than an order of magnitude.
         let is_wide = |p| histogram.quantile(p).is_some_and(|q| q.value == 0 && q.upper > 0 || q.upper / 2 > q.value);
         prop_assert!(half_width.is_some() || STANDARD.into_iter().any(is_wide) || !histogram.resolves(STANDARD[0]), "{text}");
-        let exact = [Some(histogram.count()), histogram.min(), histogram.mean(), histogram.stdev(), histogram.max()];
+        let nearest = |moment: f64| format!("{}", (if is_time { moment * 1e6 } else { moment }).round()).parse::<u64>();
+        let [mean, stdev] = [metric.mean, metric.stdev].map(|moment| moment.map(|moment| nearest(moment).unwrap()));
+        for (moment, exact) in [(mean, histogram.mean()), (stdev, histogram.stdev())] {
+            let slack = |exact: u64| 1 + (exact >> 50);
+            prop_assert!(moment.zip(exact).is_none_or(|(moment, exact)| moment.abs_diff(exact) <= slack(exact)));
+            prop_assert_eq!(moment.is_some(), exact.is_some());
+        }
+        let exact = [Some(histogram.count()), histogram.min(), mean, stdev, histogram.max()];
         for ((title, told), exact) in moments.numbers.iter().zip(exact) {
             prop_assert_eq!(told.is_some(), exact.is_some(), "{} {}", title, text);
             if let (Some(told), Some(exact)) = (told, exact) {
@@ -232,7 +239,7 @@ proptest! {
     ) {
         let mut histogram = HostHistogram::new();
         (0..2_000).for_each(|value| histogram.record(value * 1_000_000_000_000));
-        let metric = summary_of(Some(Unit::Count), &histogram, 2_000);
+        let metric = summary_of(Some(Unit::Count), &histogram, None, 2_000);
         let mut summary = summary_with(names.iter().map(|name| (name.clone(), metric.clone())).collect());
         summary.phases[0].phase.clone_from(&names[0]);
         summary.devices[0].id.clone_from(&names[0]);
@@ -250,7 +257,7 @@ fn short_times_are_told_in_their_own_unit() {
     let of = |name: &str, values: &[u64]| {
         let mut histogram = HostHistogram::new();
         values.iter().cycle().take(2_000).for_each(|value| histogram.record(*value));
-        let metric = summary_of(Some(Unit::Nanoseconds), &histogram, 2_000);
+        let metric = summary_of(Some(Unit::Nanoseconds), &histogram, None, 2_000);
         render(&summary_with(vec![(name.to_owned(), metric)]))
     };
     let text = of("x", &[1_300]);
@@ -313,8 +320,8 @@ fn a_report_says_what_the_json_says() {
                 let exact = match title.as_str() {
                     "count" => Some(Number::Plain(metric.count)),
                     "min" => metric.min,
-                    "mean" => metric.mean,
-                    "stdev" => metric.stdev,
+                    "mean" => metric.mean.map(Number::Millis),
+                    "stdev" => metric.stdev.map(Number::Millis),
                     "max" => metric.max,
                     percentile => metric.percentiles[percentile].value,
                 };

@@ -50,6 +50,14 @@ fn of(values: &[u64], scale: i8) -> (Totals, Vec<(i32, u64)>) {
     (Totals { scale, ..histogram.totals() }, buckets.into_iter().collect())
 }
 
+/// With values that begin and end with the smallest, and are as good as independent.
+fn commit(mirror: &mut Mirror, at: u64, totals: &Totals, unbroken: bool) -> Result<(), Fault> {
+    let Totals { min, sum, .. } = *totals;
+    let n = u128::from(totals.count);
+    let products = ((n + 1) * sum * sum - n * sum * u128::from(2 * min)).checked_div(n * n).unwrap_or(0);
+    mirror.commit(at, totals, &Lag1 { products, first: min, last: min }, unbroken)
+}
+
 const MS: u64 = 1_000_000;
 
 #[test]
@@ -57,7 +65,7 @@ fn a_snapshot_is_whole_once_nothing_of_it_is_missing_and_stays_until_the_next() 
     let (mut mirror, mut room) = (Mirror::default(), room());
     let (first, buckets) = of(&[0, MS, MS, 2 * MS], 8);
     assert_eq!(set(&mut mirror, 1, 8, &buckets[..1], &mut room), Ok(()));
-    assert_eq!(mirror.commit(2, &first, false), Ok(()));
+    assert_eq!(commit(&mut mirror, 2, &first, false), Ok(()));
     assert_eq!((mirror.observed(), mirror.expected(), mirror.histogram()), (0, 4, None));
     // The part that was missing comes late: the snapshot was of a moment when it was there.
     assert_eq!(set(&mut mirror, 0, 8, &buckets[1..], &mut room), Ok(()));
@@ -66,13 +74,13 @@ fn a_snapshot_is_whole_once_nothing_of_it_is_missing_and_stays_until_the_next() 
     // The next one is on its way.
     let (second, buckets) = of(&[0, MS, MS, MS, 2 * MS, 9 * MS], 8);
     assert_eq!(set(&mut mirror, 3, 8, &buckets[..1], &mut room), Ok(()));
-    assert_eq!(mirror.commit(5, &second, false), Ok(()));
+    assert_eq!(commit(&mut mirror, 5, &second, false), Ok(()));
     assert_eq!((mirror.observed(), mirror.expected(), mirror.is_current()), (4, 6, false));
     assert_eq!(mirror.histogram().unwrap().totals(), first);
     assert_eq!(set(&mut mirror, 4, 8, &buckets[1..], &mut room), Ok(()));
     assert_eq!(mirror.histogram().unwrap().totals(), second);
-    assert_eq!(mirror.commit(5, &second, false), Ok(()));
-    assert_eq!((mirror.commit(2, &first, false), mirror.observed()), (Ok(()), 6));
+    assert_eq!(commit(&mut mirror, 5, &second, false), Ok(()));
+    assert_eq!((commit(&mut mirror, 2, &first, false), mirror.observed()), (Ok(()), 6));
 }
 
 /// Two values, of which the frame of one is lost and the other one's count grows: the sum is right, the buckets are not.
@@ -82,7 +90,7 @@ fn totals_that_come_late_make_no_snapshot_of_later_counts() {
     let (early, buckets) = of(&[MS, 9 * MS], 8);
     let twice = [(buckets[0].0, 2)];
     assert_eq!(set(&mut mirror, 3, 8, &twice, &mut room), Ok(()));
-    assert_eq!(mirror.commit(2, &early, false), Ok(()));
+    assert_eq!(commit(&mut mirror, 2, &early, false), Ok(()));
     assert_eq!((mirror.observed(), mirror.histogram()), (0, None));
 }
 
@@ -92,7 +100,7 @@ fn a_lower_scale_adds_buckets_up_and_a_higher_one_is_late() {
     let values = [MS, MS + 3_000, 2 * MS, 7 * MS];
     let (fine, buckets) = of(&values[..3], 8);
     set(&mut mirror, 0, 8, &buckets, &mut room).unwrap();
-    mirror.commit(1, &fine, false).unwrap();
+    commit(&mut mirror, 1, &fine, false).unwrap();
     let (coarse, lowered) = of(&values, 3);
     set(&mut mirror, 2, 3, &lowered[lowered.len() - 1..], &mut room).unwrap();
     // The last whole snapshot is there still, as coarse as the rest is now.
@@ -100,22 +108,23 @@ fn a_lower_scale_adds_buckets_up_and_a_higher_one_is_late() {
     assert_eq!((before.totals(), before.count_at(lowered[0].0)), (of(&values[..3], 3).0, lowered[0].1));
     let again = [(buckets[0].0, 50)];
     assert_eq!(set(&mut mirror, 3, 8, &again, &mut room), Ok(()));
-    mirror.commit(4, &coarse, false).unwrap();
+    commit(&mut mirror, 4, &coarse, false).unwrap();
     assert_eq!(mirror.histogram().unwrap().totals(), coarse);
-    assert_eq!(mirror.commit(5, &of(&[values.as_slice(), &[MS]].concat(), 8).0, false), Err(Fault::Falls));
+    let finer = of(&[values.as_slice(), &[MS]].concat(), 8).0;
+    assert_eq!(commit(&mut mirror, 5, &finer, false), Err(Fault::Falls));
 }
 
 #[test]
 fn zeros_are_in_no_bucket() {
     let mut mirror = Mirror::default();
     let zeros = of(&[0, 0, 0], 8).0;
-    mirror.commit(0, &zeros, false).unwrap();
+    commit(&mut mirror, 0, &zeros, false).unwrap();
     assert_eq!(mirror.histogram().unwrap().totals(), zeros);
     // A bucket at a lower scale, which is not whole yet, does not change that.
     set(&mut mirror, 1, 5, &[(0, 1)], &mut room()).unwrap();
     assert_eq!(mirror.histogram().unwrap().totals(), zeros);
     assert_eq!(Mirror::default().histogram(), None);
-    Mirror::default().commit(0, &Totals::default(), false).unwrap();
+    commit(&mut Mirror::default(), 0, &Totals::default(), false).unwrap();
 }
 
 #[test]
@@ -128,7 +137,8 @@ fn what_cannot_be_is_refused_and_what_is_read_before_is_kept() {
     assert_eq!(mirror.counts.sum(), 2);
     let cut = Buckets { phase: 0, metric: 0, scale: 8, counts: &[6, 2, 2] };
     assert_eq!((mirror.set(0, &cut, &mut room), mirror.counts.sum()), (Err(Fault::Malformed), 3));
-    assert_eq!(mirror.commit(0, &Totals { scale: -5, ..Totals::default() }, false), Err(Fault::Malformed));
+    let no_scale = Totals { scale: -5, ..Totals::default() };
+    assert_eq!(commit(&mut mirror, 0, &no_scale, false), Err(Fault::Malformed));
     room.buckets = 0;
     let mut other = Mirror::default();
     assert_eq!(set(&mut other, 0, 8, &[(1, 1)], &mut room), Err(Fault::NotKept(NotKept::NoRoom)));
@@ -141,7 +151,7 @@ fn sums_that_the_buckets_do_not_allow_are_no_histogram() {
     let sound = |totals: &Totals| {
         let (mut mirror, mut room) = (Mirror::default(), room());
         set(&mut mirror, 0, 8, &buckets, &mut room).unwrap();
-        mirror.commit(1, totals, false).unwrap();
+        commit(&mut mirror, 1, totals, false).unwrap();
         assert_eq!((mirror.observed(), mirror.is_sound()), (4, mirror.histogram().is_some()));
         mirror.is_sound()
     };
@@ -160,6 +170,30 @@ fn sums_that_the_buckets_do_not_allow_are_no_histogram() {
 }
 
 #[test]
+fn neighbours_that_the_sums_do_not_allow_are_refused() {
+    let values = [5 * MS, 6 * MS, 4 * MS, 5 * MS];
+    let (totals, buckets) = of(&values, 8);
+    let truth: Lag1 = values.into_iter().collect();
+    let (mut mirror, mut room) = (Mirror::default(), room());
+    set(&mut mirror, 0, 8, &buckets, &mut room).unwrap();
+    let lie = Lag1 { products: totals.sum_of_squares, ..truth };
+    assert_eq!(mirror.commit(1, &totals, &lie, false), Err(Fault::Order));
+    assert_eq!((mirror.observed(), mirror.lag1()), (0, Lag1::NONE));
+    assert_eq!(mirror.commit(2, &totals, &truth, false), Ok(()));
+    assert_eq!((mirror.observed(), mirror.lag1()), (4, truth));
+    // The first value is what it was, and the sum of the products only grows.
+    let (later, _) = of(&[values.as_slice(), &[100 * MS]].concat(), 8);
+    let more = u128::from(500 * MS * MS);
+    for (products, first, expected) in [
+        (truth.products - 1, 5 * MS, Err(Fault::Falls)),
+        (truth.products + more, 6 * MS, Err(Fault::Falls)),
+        (truth.products + more, 5 * MS, Ok(())),
+    ] {
+        assert_eq!(mirror.commit(3, &later, &Lag1 { products, first, last: 100 * MS }, false), expected);
+    }
+}
+
+#[test]
 fn full_counters_are_whole_only_if_no_frame_is_missing() {
     let (mut mirror, mut room) = (Mirror::default(), room());
     let mut device = LatencyHistogram::<64, u16>::new();
@@ -169,9 +203,9 @@ fn full_counters_are_whole_only_if_no_frame_is_missing() {
     assert!(totals.saturation.buckets() && u8::from(Saturation::NONE) == 0);
     let buckets: Vec<_> = device.buckets().map(|bucket| (bucket.index, bucket.count)).collect();
     set(&mut mirror, 0, totals.scale, &buckets, &mut room).unwrap();
-    mirror.commit(1, &totals, false).unwrap();
+    commit(&mut mirror, 1, &totals, false).unwrap();
     assert_eq!(mirror.observed(), 0);
-    mirror.commit(2, &totals, true).unwrap();
+    commit(&mut mirror, 2, &totals, true).unwrap();
     assert_eq!((mirror.observed(), mirror.is_sound()), (100_001, true));
     assert_eq!(mirror.histogram().unwrap().totals(), totals);
 }

@@ -23,7 +23,11 @@ fn check(session: &Session, phases: &[Vec<(usize, u64)>]) -> Result<(), TestCase
             let Some(host) = mirror.histogram() else { continue };
             let mut device = DeviceHistogram::new();
             let values = phases[usize::from(record.index())].iter().filter(|(metric, _)| *metric == usize::from(id));
-            values.take(usize::try_from(host.count()).unwrap()).for_each(|(_, value)| device.record(*value));
+            let values: Vec<_> = values.take(usize::try_from(host.count()).unwrap()).map(|(_, value)| *value).collect();
+            for value in &values {
+                device.record(*value);
+            }
+            prop_assert_eq!(mirror.lag1(), values.into_iter().collect());
             prop_assert!(is_of(&host, &device), "{:?} is not {:?}", host, device);
         }
     }

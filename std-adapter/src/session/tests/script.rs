@@ -1,5 +1,6 @@
 //! Frames as a test wants them, of one boot.
 
+use phasemeter_core::autocorrelation::Lag1;
 use phasemeter_core::histogram::{MAX_SCALE, Totals};
 use phasemeter_core::metric::Metric;
 use phasemeter_core::name::Name;
@@ -57,7 +58,7 @@ impl Script {
     /// So many zeros of a metric.
     pub(crate) fn zeros(self, phase: u16, metric: u8, count: u64) -> Self {
         let totals = Totals { scale: MAX_SCALE, count, zero: count, ..Totals::default() };
-        self.say(Frame::Totals(MetricTotals { phase, metric, totals }))
+        self.say(Frame::Totals(MetricTotals { phase, metric, totals, lag1: Lag1::NONE }))
     }
 
     pub(crate) fn finished(self, phases: u16) -> Self {

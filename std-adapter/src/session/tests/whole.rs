@@ -1,11 +1,13 @@
 //! When a run is complete, and what is not believed.
 
+use phasemeter_core::autocorrelation::Lag1;
+use phasemeter_core::histogram::Totals;
 use phasemeter_core::metric::Metric;
 use phasemeter_core::name::Name;
 use phasemeter_core::outcome::{Failure, Failures};
 use phasemeter_core::phase::{PhaseCounts, PhaseState, PhaseStats};
 use phasemeter_core::plan::{PhaseKind, PhasePlan};
-use phasemeter_core::telemetry::{FailureReport, Finished, Frame, Hello, MetricTable, Mode, decode};
+use phasemeter_core::telemetry::{FailureReport, Finished, Frame, Hello, MetricTable, MetricTotals, Mode, decode};
 use phasemeter_core::time::{Duration, Instant};
 
 use super::device::{loaded, monitored, plan};
@@ -102,6 +104,9 @@ fn what_contradicts_itself_is_not_believed() {
     let hello = |hello: Hello<'static>| Frame::Hello(Hello { mode: Mode::Load, ..hello });
     let known = Hello { device_id: "d", plan_hash: 7, phases: 1, metrics: 2, ..Hello::default() };
     let metric = |name| Frame::Metrics(MetricTable { first: 0, metrics: [Metric::time(name)].into_iter().collect() });
+    let zeros = Totals { count: 10, zero: 10, ..Totals::default() };
+    let lag1 = Lag1 { products: 1, ..Lag1::NONE };
+    let neighbours = Frame::Totals(MetricTotals { phase: 0, metric: 0, totals: zeros, lag1 });
     let cases = [
         (whole().phase(PhaseStats { kind: PhaseKind::Warmup, ..complete(0) }, 10), Problem::PhaseChanged(0)),
         (whole().phase(PhaseStats { label, ..complete(0) }, 10), Problem::PhaseChanged(0)),
@@ -118,6 +123,7 @@ fn what_contradicts_itself_is_not_believed() {
         (whole().zeros(0, 0, 11), Problem::HistogramFalls(0, 0)),
         (whole().zeros(0, 1, 1), Problem::HistogramFalls(0, 1)),
         (begun().zeros(0, 0, 5).zeros(0, 0, 4).phase(complete(0), 10).zeros(0, 0, 10), Problem::HistogramFalls(0, 0)),
+        (begun().say(neighbours).phase(complete(0), 10).zeros(0, 0, 10), Problem::OrderImpossible(0, 0)),
         (whole().zeros(0, 2, 1), Problem::MetricBeyond(2)),
         (whole().say(hello(Hello { plan_hash: 8, ..known })), Problem::HelloChanged),
         (whole().say(hello(Hello { phases: 2, ..known })), Problem::HelloChanged),
