@@ -92,7 +92,7 @@ fn products(totals: &Totals, lag1: &Lag1) -> BigInt {
 }
 
 /// The nearest `f64` to a ratio, of which the lower number is not zero.
-fn ratio(above: BigInt, below: BigInt) -> f64 {
+pub(crate) fn ratio(above: BigInt, below: BigInt) -> f64 {
     BigRational::new_raw(above, below).to_f64().unwrap_or(f64::NAN)
 }
 

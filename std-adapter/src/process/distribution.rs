@@ -11,6 +11,7 @@ use super::moments::{Moments, to_f64};
 use super::percentiles::{PercentileRule, Position};
 use super::sketch::{Cell, Sketch};
 use crate::session::{HostHistogram, millis, outward_millis, resolved};
+use crate::statistics;
 
 /// The values of one metric in one unit.
 ///
@@ -62,9 +63,10 @@ impl Counted {
     /// Sums that are saturated are lower bounds here too.
     fn moments(&self) -> Moments {
         let (Some(min), Some(max)) = (self.histogram.min(), self.histogram.max()) else { return Moments::default() };
+        let scale = if self.unit == Unit::Nanoseconds { 1_000_000 } else { 1 };
         #[expect(clippy::cast_precision_loss, reason = "a statistic in f64 has 53 bits")]
-        let sum = self.histogram.sum() as f64 / if self.unit == Unit::Nanoseconds { 1e6 } else { 1.0 };
-        let stdev = self.value(self.histogram.stdev().unwrap_or(0));
+        let sum = self.histogram.sum() as f64 / f64::from(scale);
+        let stdev = statistics::stdev(&self.histogram.totals(), scale).unwrap_or(0.0);
         Moments::from_parts(self.histogram.count(), (self.value(min), self.value(max)), sum, stdev * stdev)
     }
 
