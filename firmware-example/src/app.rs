@@ -22,7 +22,7 @@ use smoltcp::phy;
 
 use crate::connection::{Connection, Ended};
 use crate::http::Expect;
-use crate::net::{CONNECTIONS, Net, NetStorage, Place};
+use crate::net::{CONNECTIONS, Net, NetStorage, Place, SEGMENTS};
 use crate::plan::{MAX_PHASES, built_in};
 use crate::request::Request;
 
@@ -169,8 +169,6 @@ where
         self.net.poll(now);
         let has_heard = self.hear();
         self.poll_connections(now);
-        // A request that waited for its connection was marked as sent.
-        self.net.flush(now);
         let due = self.run_built_in(now).min(self.run());
         let due = due.min(self.write(now));
         if has_heard { now } else { due }
@@ -277,12 +275,19 @@ where
             connection.opening(net.connect(connection.handle, *target, now), now);
         }
         connection.take(ticket, load.expect);
-        self.poll_connection(place, now);
-        self.net.flush(now);
+        for _ in 0..SEGMENTS {
+            self.poll_connection(place, now);
+            self.net.flush(now);
+        }
     }
 
+    /// Polls them so often that each can write as much as its socket takes. What was written goes out at once: a request that
+    /// waited for its connection was marked as sent.
     fn poll_connections(&mut self, now: Instant) {
-        (0..CONNECTIONS).for_each(|place| self.poll_connection(place, now));
+        for _ in 0..SEGMENTS {
+            (0..CONNECTIONS).for_each(|place| self.poll_connection(place, now));
+            self.net.flush(now);
+        }
     }
 
     fn poll_connection(&mut self, place: usize, now: Instant) {

@@ -14,6 +14,7 @@ use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp;
 
 use crate::http::{Expect, Progress, Response};
+use crate::net::SEGMENT;
 use crate::request::Request;
 
 /// How long a connection that could not be opened, or was closed unused, is left alone: such a server would else be asked
@@ -170,17 +171,23 @@ impl Connection {
         None
     }
 
+    /// Writes a segment's worth, if there is room for it.
     fn write(&mut self, socket: &mut tcp::Socket<'_>, request: Option<&Request>) {
         let Some(request) = request else { return };
-        while self.written < request.length() && socket.can_send() {
-            let written = socket.send(|room| {
-                let count = request.write(self.written, room);
+        let mut left = SEGMENT.min(request.length().saturating_sub(self.written));
+        if socket.send_capacity().saturating_sub(socket.send_queue()) < left {
+            return;
+        }
+        // Twice if the buffer ends before the segment does.
+        while left > 0
+            && let Ok(count @ 1..) = socket.send(|room| {
+                let here = room.len().min(left);
+                let count = request.write(self.written, room.get_mut(..here).unwrap_or_default());
                 (count, count)
-            });
-            match written {
-                Ok(count @ 1..) => self.written = self.written.saturating_add(count),
-                _ => break,
-            }
+            })
+        {
+            self.written = self.written.saturating_add(count);
+            left = left.saturating_sub(count);
         }
         self.is_written = self.written >= request.length();
     }

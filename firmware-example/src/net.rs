@@ -16,7 +16,12 @@ pub const CONNECTIONS: usize = 8;
 /// All receive buffers together have to fit into the network controller's memory: what a server sends to all
 /// connections at once must not overflow it.
 const RECEIVE: usize = 1_152;
-const TRANSMIT: usize = 512;
+const TRANSMIT: usize = SEGMENTS * SEGMENT;
+
+/// How much of a request goes into one segment. Two of them are under way: a receiver may keep the acknowledgement of one back,
+/// for 40 ms on Linux, which would be measured as the server's time; that of a second one it sends (RFC 1122, section 4.2.3.2).
+pub(crate) const SEGMENT: usize = 256;
+pub(crate) const SEGMENTS: usize = 2;
 
 /// How long a connection may take to open.
 const OPEN_WITHIN: time::Duration = time::Duration::from_secs(5);
