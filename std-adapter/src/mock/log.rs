@@ -54,7 +54,7 @@ pub struct ServedRequest {
     pub started_ns: u64,
     /// Until the body was read; `None` if it was not, as of a request that is refused by its head.
     pub read_ms: Option<f64>,
-    /// The delay that was drawn before the first byte. The delay applied is `first_byte_ms`: timers are late.
+    /// The delay that was drawn before the first byte. The delay applied is `first_byte_ms` less `read_ms`: timers are late.
     pub drawn_first_ms: f64,
     /// Until just before the first token or the body was handed to the connection; `None` when the client went away before
     /// that, or there was none.

@@ -14,7 +14,8 @@
 //! Requests are numbered in order of arrival, and request `k` draws its delays and faults from its own generator made of
 //! (seed, `k`): the same seed deals the same however the requests overlap (with one version of `rand`; its generator may
 //! change between releases). Timers are a tenth of a millisecond late and a busy host adds to that, so the server measures
-//! what it really applied and logs that, see [`ServedRequest`].
+//! what it really applied and logs that, see [`ServedRequest`]. A delay begins when the whole request is there, body included, as no
+//! server can answer a prompt that it has not read.
 //!
 //! ```
 //! use phasemeter::mock::{MockConfig, MockServer};

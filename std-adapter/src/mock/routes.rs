@@ -214,7 +214,7 @@ impl Server {
         // An answer without a body has no middle.
         let fault = if head.method == Method::HEAD { fault.map(Fault::before) } else { fault };
         trace.dealt(number, first, fault);
-        Deal { number, rng, first_at: trace.entered() + first, fault }
+        Deal { number, rng, first_at: trace.received() + first, fault }
     }
 
     async fn fulfil(&self, content: Content, deal: Deal, mut trace: Trace, wire: Arc<Wire>) -> Result<Answer, Reset> {

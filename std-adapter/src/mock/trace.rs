@@ -48,7 +48,7 @@ impl Tracer {
         };
         self.metrics.begin();
         let (log, metrics) = (self.log.clone(), self.metrics.clone());
-        Trace { served, entered, last_token: None, path: "other", log, metrics }
+        Trace { served, entered, received: entered, last_token: None, path: "other", log, metrics }
     }
 }
 
@@ -57,7 +57,10 @@ impl Tracer {
 #[derive(Debug)]
 pub(super) struct Trace {
     served: ServedRequest,
+    /// When its head was read,
     entered: Instant,
+    /// and its body.
+    received: Instant,
     last_token: Option<Instant>,
     /// As the metrics call it.
     path: &'static str,
@@ -66,9 +69,9 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    /// When the head of the request was read.
-    pub(super) fn entered(&self) -> Instant {
-        self.entered
+    /// When what has come of the request was read: its body, or its head before that.
+    pub(super) fn received(&self) -> Instant {
+        self.received
     }
 
     /// The path is one that the server knows; the metrics count the requests of each.
@@ -78,7 +81,8 @@ impl Trace {
 
     /// The body was read just now.
     pub(super) fn read(&mut self) {
-        self.served.read_ms = Some(self.elapsed_ms());
+        self.received = Instant::now();
+        self.served.read_ms = Some(millis(self.received - self.entered));
     }
 
     /// The prompt has so many tokens.
