@@ -9,6 +9,7 @@
 //! complete, `unsent` as soon as it is exact after that, every count once the phase is. A transition or a count that the state does not allow is an error and
 //! changes nothing.
 
+mod sends;
 mod stats;
 
 use core::fmt;
@@ -18,6 +19,7 @@ use crate::outcome::{Failures, Outcome};
 use crate::plan::PhaseKind;
 use crate::time::Instant;
 
+pub use sends::Sends;
 pub use stats::{PhaseCounts, PhaseState, PhaseStats};
 
 /// What was asked of a phase that its state does not allow. Nothing was changed.
@@ -87,6 +89,7 @@ impl Phase {
                     unsent_at_least: false,
                     held: 0,
                 },
+                sends: Sends::NONE,
             },
             failures: Failures::NONE,
         }
@@ -203,14 +206,15 @@ impl Phase {
         Ok(())
     }
 
-    /// Counts a request as sent.
+    /// Counts a request as sent now.
     ///
     /// # Errors
     /// [`PhaseError::NotSending`] unless the phase is started.
-    pub fn send(&mut self) -> Result<(), PhaseError> {
+    pub fn send(&mut self, now: Instant) -> Result<(), PhaseError> {
         if self.stats.state != PhaseState::Started {
             return Err(PhaseError::NotSending(self.stats.state));
         }
+        self.stats.sends.record(now, self.stats.counts.sent == 0);
         // Nobody sends 2⁶⁴ requests.
         self.stats.counts.sent += 1;
         Ok(())
@@ -270,12 +274,12 @@ mod tests {
     #[test]
     fn a_phase_lives_through_its_states() {
         let mut phase = Phase::new(0, PhaseKind::Profiling, 0);
-        assert_eq!(phase.send(), Err(PhaseError::NotSending(PhaseState::Created)));
+        assert_eq!(phase.send(Instant::BOOT), Err(PhaseError::NotSending(PhaseState::Created)));
         phase.start(Instant::from_nanos(10)).unwrap();
-        phase.send().unwrap();
-        phase.send().unwrap();
+        phase.send(Instant::from_nanos(12)).unwrap();
+        phase.send(Instant::from_nanos(25)).unwrap();
         phase.sending_complete(Instant::from_nanos(30)).unwrap();
-        assert_eq!(phase.send(), Err(PhaseError::NotSending(PhaseState::SendingComplete)));
+        assert_eq!(phase.send(Instant::MAX), Err(PhaseError::NotSending(PhaseState::SendingComplete)));
         phase.finish(Outcome::Failed(Failure::Status(500))).unwrap();
         assert_eq!(phase.complete(Instant::from_nanos(40)), Err(PhaseError::InFlight(1)));
         phase.time_out().unwrap();
@@ -287,6 +291,8 @@ mod tests {
             stats.counts,
             PhaseCounts { sent: 2, completed: 1, errors: 1, cancelled: 1, ..PhaseCounts::default() }
         );
+        let sends = Sends { first: Instant::from_nanos(12), last: Instant::from_nanos(25), squared_gaps: 13 * 13 };
+        assert_eq!(stats.sends, sends);
         assert_eq!(stats.sending_duration(), Some(Duration::from_nanos(20)));
         assert_eq!(stats.total_duration(), Some(Duration::from_nanos(40)));
     }
@@ -308,14 +314,14 @@ mod tests {
                     6 => phase.finish(Outcome::Failed(Failure::Status(500))),
                     7 => phase.finish(Outcome::Cancelled),
                     8 => phase.leave_unsent(step, step % 2 == 0),
-                    _ => phase.send(),
+                    _ => phase.send(now),
                 };
                 let after = phase.stats();
                 if result.is_err() {
                     prop_assert_eq!(&before, after);
                 }
                 prop_assert!(before.state <= after.state);
-                prop_assert!(after.counts.is_consistent());
+                prop_assert!(after.counts.is_consistent() && after.sends.is_possible(after.counts.sent));
                 prop_assert_eq!(after.counts.errors, phase.failures().total());
                 if before.state >= PhaseState::SendingComplete {
                     prop_assert_eq!(before.counts.sent, after.counts.sent);
@@ -326,5 +332,36 @@ mod tests {
                 }
             }
         }
+
+        #[test]
+        fn what_is_kept_of_gaps_is_their_squares(times in proptest::collection::vec(any::<u64>(), 0..30)) {
+            let mut phase = Phase::new(0, PhaseKind::Warmup, 0);
+            phase.start(Instant::BOOT).unwrap();
+            for time in &times {
+                phase.send(Instant::from_nanos(*time)).unwrap();
+            }
+            let running = times.iter().scan(0, |latest, time| {
+                *latest = (*time).max(*latest);
+                Some(*latest)
+            });
+            let running: std::vec::Vec<_> = running.collect();
+            let squares = running.windows(2).map(|pair| u128::from(pair[1] - pair[0]).pow(2)).sum::<u128>();
+            let Sends { first, last, squared_gaps } = phase.stats().sends;
+            let ends = [running.first(), running.last()].map(|end| end.copied().unwrap_or(0));
+            prop_assert_eq!(([first.as_nanos(), last.as_nanos()], squared_gaps), (ends, squares));
+            prop_assert!(phase.stats().sends.is_possible(times.len() as u64));
+        }
+    }
+
+    #[test]
+    fn sends_that_cannot_be_are_not_possible() {
+        let at = Instant::from_nanos;
+        let sends = Sends { first: at(10), last: at(40), squared_gaps: 300 };
+        // Three gaps of 10 at the least, one of 30 at the most.
+        assert!(sends.is_possible(4) && !sends.is_possible(3) && !sends.is_possible(1) && !sends.is_possible(0));
+        assert!(!Sends { squared_gaps: 299, ..sends }.is_possible(4));
+        assert!(Sends { squared_gaps: 900, ..sends }.is_possible(4));
+        assert!(!Sends { squared_gaps: 901, ..sends }.is_possible(4));
+        assert!(!Sends { first: at(41), squared_gaps: 0, ..sends }.is_possible(4));
     }
 }

@@ -104,7 +104,7 @@ impl<const M: usize, const N: usize> Meter<M, N> {
     pub(crate) fn send(&mut self, run: u16, intended: Instant, now: Instant) -> Result<Ticket, PhaseError> {
         let stats = self.stats();
         let (phase, number) = (stats.index, stats.counts.sent);
-        self.phase_mut().send()?;
+        self.phase_mut().send(now)?;
         Ok(Ticket {
             run,
             phase,

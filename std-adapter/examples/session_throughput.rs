@@ -12,7 +12,7 @@ use phasemeter_core::metric::Metric;
 use phasemeter_core::monitor::{Monitor, Storage};
 use phasemeter_core::name::Name;
 use phasemeter_core::outcome::Failures;
-use phasemeter_core::phase::{PhaseCounts, PhaseState, PhaseStats};
+use phasemeter_core::phase::{PhaseCounts, PhaseState, PhaseStats, Sends};
 use phasemeter_core::plan::PhaseKind;
 use phasemeter_core::telemetry::{
     Buckets, Envelope, FailureReport, Finished, Frame, Hello, Identity, MAX_ENCODED, MetricTable, MetricTotals, Mode,
@@ -201,6 +201,7 @@ fn stats(index: u16, state: PhaseState) -> PhaseStats {
         sending_complete_at: at(PhaseState::SendingComplete),
         completed_at: at(PhaseState::Complete),
         counts: PhaseCounts::default(),
+        sends: Sends::default(),
     }
 }
 

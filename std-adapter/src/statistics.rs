@@ -1,13 +1,14 @@
-//! Mean, standard deviation and lag-1 autocorrelation, from the exact sums that devices keep.
+//! Mean, standard deviation, lag-1 autocorrelation and the spread of requests in time, from the exact sums that devices keep.
 //!
 //! The sums are integers of up to 128 bits. What is made of them is computed in integers of any length and rounded once, to
 //! the nearest `f64`; a square root rounds once more.
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
-use num_traits::ToPrimitive;
+use num_traits::{Signed, ToPrimitive};
 use phasemeter_core::autocorrelation::Lag1;
 use phasemeter_core::histogram::Totals;
+use phasemeter_core::phase::Sends;
 
 /// The mean, in a unit that has so many of the values' own; `None` without values, or if a sum was full.
 pub(crate) fn mean(totals: &Totals, per_unit: u32) -> Option<f64> {
@@ -50,6 +51,43 @@ impl Dependence {
     /// The lag-1 autocorrelation, from −1 to 1; `None` if all values are alike.
     pub(crate) fn autocorrelation(self) -> Option<f64> {
         (self.squares > 0.0).then(|| self.products / self.squares)
+    }
+}
+
+/// How unevenly requests were sent: each gap beside the mean of its part, so that parts with different rates add up.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Spread {
+    gaps: u64,
+    /// The squared coefficient of variation of each part, times its gaps.
+    squares: f64,
+}
+
+impl Spread {
+    /// That of the gaps between so many requests. If all were sent at once there are none to speak of.
+    pub(crate) fn of(sent: u64, sends: &Sends) -> Self {
+        let length = BigInt::from(sends.last.since(sends.first).as_nanos()).pow(2);
+        match sent.checked_sub(1) {
+            Some(gaps @ 1..) if length.is_positive() => {
+                Self { gaps, squares: ratio((BigInt::from(sends.squared_gaps) * gaps - &length) * gaps, length) }
+            }
+            _ => Self::default(),
+        }
+    }
+
+    /// That of both.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { gaps: self.gaps.saturating_add(other.gaps), squares: self.squares + other.squares }
+    }
+
+    /// How many gaps there are.
+    pub(crate) fn gaps(self) -> u64 {
+        self.gaps
+    }
+
+    /// The coefficient of variation of the gaps; `None` if there are none.
+    #[expect(clippy::cast_precision_loss, reason = "beyond 2^53 the last bits do not matter")]
+    pub(crate) fn coefficient_of_variation(self) -> Option<f64> {
+        (self.gaps > 0).then(|| (self.squares / self.gaps as f64).sqrt())
     }
 }
 
@@ -99,6 +137,9 @@ pub(crate) fn ratio(above: BigInt, below: BigInt) -> f64 {
 #[cfg(test)]
 mod tests {
     use phasemeter_core::histogram::LatencyHistogram;
+    use phasemeter_core::phase::Phase;
+    use phasemeter_core::plan::PhaseKind;
+    use phasemeter_core::time::Instant;
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -183,6 +224,45 @@ mod tests {
         assert!(!is_possible(&Totals::default(), &lag1));
         let (one, product) = (of(&[7]).0, Lag1 { products: 49, first: 7, last: 7 });
         assert!(!is_possible(&one, &product) && is_possible(&one, &Lag1 { products: 0, ..product }));
+    }
+
+    fn spread(times: &[u64]) -> Spread {
+        let mut phase = Phase::new(0, PhaseKind::Profiling, 0);
+        phase.start(Instant::BOOT).unwrap();
+        for time in times {
+            phase.send(Instant::from_nanos(*time)).unwrap();
+        }
+        Spread::of(phase.counts().sent, &phase.stats().sends)
+    }
+
+    #[test]
+    fn even_gaps_have_no_spread_and_random_ones_one() {
+        use rand::{Rng, SeedableRng};
+
+        let even: Vec<_> = (7..1_000).map(|place| place * 20_000_000).collect();
+        assert_eq!((spread(&even).gaps(), spread(&even).coefficient_of_variation()), (992, Some(0.0)));
+        assert_eq!(
+            (spread(&[]), spread(&[3]), spread(&[3; 9])),
+            (Spread::default(), Spread::default(), Spread::default())
+        );
+        // 1 and 3: the mean is 2, the deviation 1.
+        assert_eq!(spread(&[10, 11, 14]).coefficient_of_variation(), Some(0.5));
+        let mut random = rand::rngs::StdRng::seed_from_u64(7);
+        let mut poisson = |mean: f64| {
+            let gaps = (0..50_000).map(|_| -mean * (1.0 - random.random::<f64>()).ln());
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "well within range")]
+            let times = gaps.scan(0.0, |time, gap| {
+                *time += gap;
+                Some(*time as u64)
+            });
+            spread(&times.collect::<Vec<_>>())
+        };
+        // Each with a rate of its own. The standard error of one is 1/√n.
+        let parts = [1e5, 1e7].map(&mut poisson);
+        for spread in [parts[0], parts[1], parts[0].and(parts[1])] {
+            assert!((spread.coefficient_of_variation().unwrap() - 1.0).abs() < 0.02, "{spread:?}");
+        }
+        assert_eq!(parts[0].and(parts[1]).gaps(), 2 * 49_999);
     }
 
     #[test]

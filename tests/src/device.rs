@@ -129,7 +129,9 @@ impl Device {
             }
             match device.poll(now, true) {
                 Step::Send(ticket) => {
-                    direct[usize::from(ticket.phase())].counts.sent += 1;
+                    let phase = &mut direct[usize::from(ticket.phase())];
+                    phase.counts.sent += 1;
+                    phase.sent.push(now.as_nanos());
                     let request = Request::draw(&mut random, ticket, now.as_nanos());
                     open.insert((request.end, request.ticket.number()), request);
                 }

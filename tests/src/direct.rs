@@ -14,6 +14,8 @@ pub struct Direct {
     pub phase: &'static str,
     /// The request counts.
     pub counts: PhaseCounts,
+    /// When its requests were sent, in nanoseconds.
+    pub sent: Vec<u64>,
     /// The failed requests by cause.
     pub failures: Failures,
     metrics: Vec<Recorded>,
@@ -35,7 +37,7 @@ impl Direct {
             values: Vec::new(),
         });
         let metrics = metrics.collect();
-        Self { phase, counts: PhaseCounts::default(), failures: Failures::default(), metrics }
+        Self { phase, counts: PhaseCounts::default(), sent: Vec::new(), failures: Failures::default(), metrics }
     }
 
     pub(crate) fn record(&mut self, place: usize, value: u64) {

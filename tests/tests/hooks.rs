@@ -177,7 +177,7 @@ fn tell_phase(hook: &mut impl PhaseHook) {
     let at = |millis| DeviceTime::BOOT.saturating_add(time::Duration::from_millis(millis));
     phase.start(at(1_000)).unwrap();
     hook.on_event(PhaseEvent::Start, phase.stats(), at(1_000));
-    phase.send().unwrap();
+    phase.send(at(1_000)).unwrap();
     phase.sending_complete(at(3_000)).unwrap();
     hook.on_event(PhaseEvent::SendingComplete, phase.stats(), at(3_000));
     phase.time_out().unwrap();

@@ -15,7 +15,9 @@ use phasemeter::source::unix::Pty;
 use phasemeter::source::{DEFAULT_BAUD, SourceSpec};
 use phasemeter_core::histogram::LatencyHistogram;
 use phasemeter_core::metric::LoadMetric;
+use phasemeter_core::phase::Sends;
 use phasemeter_core::summary::STANDARD;
+use phasemeter_core::time::Instant;
 use phasemeter_tests::{Device, Direct, LIMIT, MonitorDevice, canonical, direct_autocorrelation, direct_merge};
 
 struct Quiet;
@@ -66,7 +68,11 @@ fn assert_same(run: &RecordedRun, source: usize, direct: &[Direct]) {
     assert_eq!(boot.phases().count(), direct.len());
     for (phase, direct) in boot.phases().zip(direct) {
         assert_eq!((&*phase.name(), phase.is_whole()), (direct.phase, true));
-        assert_eq!(phase.stats().unwrap().counts, direct.counts);
+        let stats = phase.stats().unwrap();
+        assert_eq!(stats.counts, direct.counts);
+        let squares = direct.sent.windows(2).map(|pair| u128::from(pair[1] - pair[0]).pow(2)).sum();
+        let ends = [direct.sent.first(), direct.sent.last()].map(|end| Instant::from_nanos(*end.unwrap_or(&0)));
+        assert_eq!(stats.sends, Sends { first: ends[0], last: ends[1], squared_gaps: squares });
         assert_eq!(phase.failures().cloned().unwrap_or_default(), direct.failures);
         for (metric, _) in direct.metrics() {
             let direct = direct.histogram(metric);

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Sends;
 use crate::name::Name;
 use crate::plan::PhaseKind;
 use crate::time::{Duration, Instant};
@@ -110,6 +111,8 @@ pub struct PhaseStats {
     pub completed_at: Option<Instant>,
     /// Its request counts.
     pub counts: PhaseCounts,
+    /// When its requests were sent.
+    pub sends: Sends,
 }
 
 impl PhaseStats {

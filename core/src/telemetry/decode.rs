@@ -135,6 +135,7 @@ pub(super) fn unstuff(segment: &mut [u8]) -> Option<&[u8]> {
 #[derive(Debug, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "most of what comes is frames, and there is no heap for them")]
 pub enum Received<'a> {
     /// A frame.
     Frame(Envelope<'a>),

@@ -86,7 +86,9 @@
 //! `cancelled` `bool`, `started_at`, `sending_complete_at`, `completed_at` each `Option<u64>` (nanoseconds since boot),
 //! `sent`, `completed`, `errors`, `cancelled`, `unsent` each `u64`, `unsent_at_least` `bool` (there may be more unsent
 //! requests: they are still counted, or a cancelled run has left off), `held` `u64` (sent after they had waited for one in
-//! flight), then `samples` `u64` (how many values the histograms of all metrics hold together), `skipped` `u32`.
+//! flight), then [`Sends`](crate::phase::Sends): `first` and `last` each `u64` (when the first and the last request was sent,
+//! nanoseconds since boot; 0 if none was) and `squared_gaps` `u128` (the sum of the squared times between one request and the
+//! next, in square nanoseconds), then `samples` `u64` (how many values the histograms of all metrics hold together), `skipped` `u32`.
 //!
 //! Boot and index identify a phase; kind, label and instance never change. States only advance and counts only grow: a
 //! report that says less than one before it is late. Once sending is complete `sent` does not change any more, nor does

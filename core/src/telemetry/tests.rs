@@ -14,7 +14,7 @@ use crate::histogram::{Saturation, Totals};
 use crate::metric::{Metric, Unit};
 use crate::name::{MAX_NAME, Name};
 use crate::outcome::{Failure, Failures, STATUS_CODES};
-use crate::phase::{PhaseCounts, PhaseState, PhaseStats};
+use crate::phase::{PhaseCounts, PhaseState, PhaseStats, Sends};
 use crate::plan::{Arrival, PhaseKind, PhasePlan, Rate, Stop, Workload};
 use crate::time::{Duration, Instant};
 
@@ -163,6 +163,11 @@ impl Content {
                 unsent: n(14),
                 unsent_at_least: flag(7),
                 held: n(14) / 2,
+            },
+            sends: Sends {
+                first: Instant::from_nanos(n(15)),
+                last: Instant::from_nanos(n(16)),
+                squared_gaps: (u128::from(n(17)) << 64) | u128::from(n(18)),
             },
         }
     }

@@ -129,7 +129,7 @@ pub(super) fn timestamp() -> String {
 pub(super) mod tests {
     use super::*;
     use phasemeter_core::name::Name;
-    use phasemeter_core::phase::{PhaseCounts, PhaseState};
+    use phasemeter_core::phase::{PhaseCounts, PhaseState, Sends};
     use phasemeter_core::plan::PhaseKind;
 
     /// Every event: first those of a phase's life, in order.
@@ -161,6 +161,11 @@ pub(super) mod tests {
             unsent: 0,
             unsent_at_least: false,
             held: 3,
+        },
+        sends: Sends {
+            first: Instant::from_nanos(100_000_000_000),
+            last: Instant::from_nanos(105_194_800_000),
+            squared_gaps: 5_194_800_000 * 5_200_000,
         },
     };
 

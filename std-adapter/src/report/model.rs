@@ -201,6 +201,12 @@ pub struct PhaseSummary {
     pub durations: DurationsSummary,
     /// Requests sent a second while requests were sent; over devices the sum. `None` until all were sent.
     pub achieved_rate_rps: Option<f64>,
+    /// Gaps between one request sent and the next, so far: one less than the requests of each part, or none if those were all
+    /// sent at once. A monitored phase has none.
+    pub send_gaps: Option<u64>,
+    /// The coefficient of variation of those gaps: the deviation over the mean, which is that of its part. 0 if requests are
+    /// evenly spaced, 1 if they come at independent random times. `None` without gaps.
+    pub send_gap_cv: Option<f64>,
     /// Successful requests a second over the total duration; over devices the sum. `None` until complete.
     pub throughput_rps: Option<f64>,
     /// Successful of ended requests, failed and cancelled ones included. `None` if none ended.

@@ -13,6 +13,7 @@ use super::model::{
     PlanSummary, seconds,
 };
 use crate::session::{Boot, PhaseTelemetry, ratio};
+use crate::statistics::Spread;
 
 /// So many messages of failures are kept of a phase over all devices.
 const MAX_MESSAGES: usize = 32;
@@ -61,6 +62,7 @@ impl Planned {
 struct Merged {
     kind: Option<PhaseKind>,
     sum: Aggregate,
+    spread: Spread,
     /// How many were merged, those without a report included.
     parts: u32,
     failures: FailuresSummary,
@@ -79,6 +81,7 @@ impl Merged {
         Self {
             kind,
             sum: Aggregate::new(timing),
+            spread: Spread::default(),
             parts: 0,
             failures: FailuresSummary::default(),
             plan: Planned::Untold,
@@ -101,6 +104,7 @@ impl Merged {
         self.add_part(1, phase.stats(), coverage);
         if let Some(stats) = phase.stats() {
             self.sum.add(stats);
+            self.spread = self.spread.and(Spread::of(stats.counts.sent, &stats.sends));
             let failures = FailuresSummary::of(phase.failures(), stats.counts.errors);
             self.failures.add(&FailuresSummary { messages: messages(phase), ..failures });
         }
@@ -124,6 +128,7 @@ impl Merged {
         self.plan = together.map_or(Planned::Different, Planned::Told);
         self.achieved_rate = Some(self.achieved_rate.unwrap_or(0.0) + other.sent_rate());
         self.sum.merge(&other.sum);
+        self.spread = self.spread.and(other.spread);
         self.failures.add(&other.failures);
         self.metrics.merge(&other.metrics, is_other_device);
         self.parts += other.parts;
@@ -173,6 +178,8 @@ impl Merged {
             achieved_rate_rps: (is_sent && has_requests)
                 .then(|| self.achieved_rate.unwrap_or_else(|| self.sent_rate()))
                 .filter(|rate| *rate > 0.0),
+            send_gaps: has_requests.then(|| self.spread.gaps()),
+            send_gap_cv: self.spread.coefficient_of_variation().filter(|_| has_requests),
             throughput_rps: (is_complete && has_requests).then(|| nanohertz(self.sum.throughput_nanohertz())),
             success_rate: has_requests.then(|| CountsSummary::of(self.sum.counts()).success_rate()).flatten(),
             coverage: self.coverage,

@@ -44,6 +44,8 @@ fn the_numbers_are_those_of_the_device() {
     for (entry, measured) in summary.phases.iter().filter(|entry| entry.device.is_none()).zip(&told.phases) {
         let counts = entry.counts.unwrap();
         assert_eq!((counts.sent, counts.errors, counts.in_flight), (60, 6, 0));
+        // Requests are due every 2 ms, and each is over before the next is.
+        assert_eq!((entry.send_gaps, entry.send_gap_cv), (Some(59), Some(0.0)));
         let failures = entry.failures.as_ref().unwrap();
         let statuses: u64 = failures.statuses.values().sum();
         let known = failures.not_connected + failures.timed_out + failures.broken + failures.malformed + statuses;

@@ -259,11 +259,15 @@ impl PhaseTelemetry {
 fn is_possible(report: &PhaseReport) -> bool {
     let stats = &report.stats;
     let times = [stats.started_at, stats.sending_complete_at, stats.completed_at];
-    stats.counts.is_consistent()
+    let PhaseStats { sends, counts, .. } = stats;
+    counts.is_consistent()
+        && sends.is_possible(counts.sent)
+        && (counts.sent == 0 || stats.started_at.is_none_or(|start| start <= sends.first))
+        && stats.sending_complete_at.is_none_or(|end| sends.last <= end)
         && times.iter().flatten().is_sorted()
         && times.is_sorted_by_key(Option::is_none)
         && times.iter().flatten().count() == stats.state as usize
-        && (stats.state < PhaseState::Complete || stats.counts.in_flight() == 0)
+        && (stats.state < PhaseState::Complete || counts.in_flight() == 0)
 }
 
 /// Whether both are reports of one phase: what never changes is equal, as far as it is known.
@@ -289,6 +293,9 @@ fn may_become(first: &PhaseReport, later: &PhaseReport) -> bool {
     a.state <= b.state
         && of(a.counts).iter().zip(of(b.counts)).all(|(count, later)| *count <= later)
         && (!is_exact || unsent(a) == unsent(b))
+        && (a.counts.sent == 0 || a.sends.first == b.sends.first)
+        && a.sends.last <= b.sends.last
+        && a.sends.squared_gaps <= b.sends.squared_gaps
         && a.timed_out <= b.timed_out
         && a.cancelled <= b.cancelled
         && first.samples <= later.samples

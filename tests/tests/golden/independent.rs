@@ -328,6 +328,7 @@ impl Boot {
         }
         let [_sent, _completed, errors, _cancelled, _unsent] = [(); 5].map(|()| fields.number());
         let (_at_least, _held) = (fields.byte(), fields.number());
+        let _sends = [(); 3].map(|()| fields.number());
         let (samples, _skipped) = (fields.number(), fields.number());
         phase.errors = errors.max(phase.errors);
         phase.samples = samples.max(phase.samples);

@@ -59,6 +59,8 @@ fn a_phase_and_its_failures() {
     assert_eq!(phase.byte(), 0, "not completed");
     assert_eq!([(); 5].map(|()| phase.number()), [650, 630, 6, 1, 1_024], "sent, completed, errors, cancelled, unsent");
     assert_eq!((phase.byte(), phase.number()), (1, 12), "at least, held");
+    assert_eq!((phase.number(), phase.number()), (1_000_000_300, 30_505_000_300), "first, last");
+    assert_eq!(phase.number(), 648 * 2_025_000_000_000_000 + 119_025_000_000_000_000, "squared gaps");
     assert_eq!((phase.number(), phase.number()), (3_126, 3), "samples, skipped");
     assert!(phase.is_empty());
 
@@ -71,6 +73,7 @@ fn a_phase_and_its_failures() {
     assert_eq!(times, [(1, 2), (1, 34), (1, 34)], "started, sending complete, completed");
     let counts = ([(); 5].map(|()| phase.number()), phase.byte(), phase.number());
     assert_eq!(counts, ([0; 5], 0, 0), "no requests");
+    assert_eq!([(); 3].map(|()| phase.number()), [0; 3], "first, last, squared gaps");
     assert_eq!((phase.number(), phase.number()), (u128::from(u64::MAX), 0), "samples, skipped");
     assert!(phase.is_empty());
 }

@@ -5,7 +5,7 @@ use phasemeter_core::histogram::LatencyHistogram;
 use phasemeter_core::metric::{LoadMetric, Metric};
 use phasemeter_core::name::Name;
 use phasemeter_core::outcome::{Failure, Failures};
-use phasemeter_core::phase::{Phase, PhaseCounts, PhaseState, PhaseStats};
+use phasemeter_core::phase::{Phase, PhaseCounts, PhaseState, PhaseStats, Sends};
 use phasemeter_core::plan::{Arrival, PhaseKind, PhasePlan, Rate, RunPlan, Stop, Workload};
 use phasemeter_core::telemetry::{
     Answer, Buckets, Command, Envelope, FailureDetail, FailureReport, Finished, Frame, Hello, MetricTable,
@@ -119,6 +119,12 @@ fn load_phase() -> PhaseReport {
                 unsent: 1024,
                 unsent_at_least: true,
                 held: 12,
+            },
+            // 649 gaps of 45 ms, but for one of 345 ms.
+            sends: Sends {
+                first: Instant::from_nanos(1_000_000_300),
+                last: Instant::from_nanos(30_505_000_300),
+                squared_gaps: 648 * 45_000_000_u128.pow(2) + 345_000_000_u128.pow(2),
             },
         },
         samples: 3_126,

@@ -5,7 +5,7 @@ use phasemeter_core::histogram::{MAX_SCALE, Totals};
 use phasemeter_core::metric::Metric;
 use phasemeter_core::name::Name;
 use phasemeter_core::outcome::Failure;
-use phasemeter_core::phase::{PhaseCounts, PhaseState, PhaseStats};
+use phasemeter_core::phase::{PhaseCounts, PhaseState, PhaseStats, Sends};
 use phasemeter_core::plan::{PhaseKind, PhasePlan};
 use phasemeter_core::telemetry::{
     FailureDetail, Finished, Frame, Hello, MetricTable, MetricTotals, Mode, PhasePlanned, PhaseReport,
@@ -71,6 +71,9 @@ impl Script {
     }
 }
 
+/// All requests of a phase, at its start.
+const AT_ONCE: Sends = Sends { first: Instant::from_nanos(1), last: Instant::from_nanos(1), squared_gaps: 0 };
+
 /// A phase of ten requests in this state.
 pub(crate) fn stats(index: u16, state: PhaseState) -> PhaseStats {
     let at = |from: PhaseState| (state >= from).then_some(Instant::from_nanos(from as u64));
@@ -86,6 +89,7 @@ pub(crate) fn stats(index: u16, state: PhaseState) -> PhaseStats {
         sending_complete_at: at(PhaseState::SendingComplete),
         completed_at: at(PhaseState::Complete),
         counts: PhaseCounts { sent: 10, completed: 10, ..PhaseCounts::default() },
+        sends: AT_ONCE,
     }
 }
 

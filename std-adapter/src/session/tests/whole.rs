@@ -5,7 +5,7 @@ use phasemeter_core::histogram::Totals;
 use phasemeter_core::metric::Metric;
 use phasemeter_core::name::Name;
 use phasemeter_core::outcome::{Failure, Failures};
-use phasemeter_core::phase::{PhaseCounts, PhaseState, PhaseStats};
+use phasemeter_core::phase::{PhaseCounts, PhaseState, PhaseStats, Sends};
 use phasemeter_core::plan::{PhaseKind, PhasePlan};
 use phasemeter_core::telemetry::{FailureReport, Finished, Frame, Hello, MetricTable, MetricTotals, Mode, decode};
 use phasemeter_core::time::{Duration, Instant};
@@ -100,6 +100,12 @@ fn what_contradicts_itself_is_not_believed() {
         let counts = PhaseCounts { sent, ..PhaseCounts::default() };
         PhaseStats { counts, ..stats(0, PhaseState::Started) }
     };
+    // Ten requests from and to these times.
+    let sent = |first, last, squared_gaps| {
+        let sends = Sends { first: Instant::from_nanos(first), last: Instant::from_nanos(last), squared_gaps };
+        let state = if last > 2 { PhaseState::Complete } else { PhaseState::Started };
+        PhaseStats { sends, ..stats(0, state) }
+    };
     let moved = PhaseStats { started_at: Some(Instant::BOOT), ..complete(0) };
     let hello = |hello: Hello<'static>| Frame::Hello(Hello { mode: Mode::Load, ..hello });
     let known = Hello { device_id: "d", plan_hash: 7, phases: 1, metrics: 2, ..Hello::default() };
@@ -116,6 +122,13 @@ fn what_contradicts_itself_is_not_believed() {
         (whole().phase(complete(0), 11), Problem::PhaseFalls(0)),
         (whole().phase(stats(0, PhaseState::Started), 10), Problem::PhaseFalls(0)),
         (whole().phase(PhaseStats { counts: impossible, ..complete(0) }, 10), Problem::PhaseImpossible(0)),
+        (begun().phase(sent(1, 2, 2), 0).phase(complete(0), 10).zeros(0, 0, 10), Problem::PhaseImpossible(0)),
+        (begun().phase(sent(0, 1, 1), 0).phase(complete(0), 10).zeros(0, 0, 10), Problem::PhaseImpossible(0)),
+        (whole().phase(sent(1, 3, 4), 10), Problem::PhaseImpossible(0)),
+        (
+            begun().phase(sent(1, 1, 0), 0).phase(sent(2, 2, 0), 0).phase(complete(0), 10).zeros(0, 0, 10),
+            Problem::PhaseFalls(0),
+        ),
         (
             begun().phase(started(9), 0).phase(started(8), 0).phase(complete(0), 10).zeros(0, 0, 10),
             Problem::PhaseFalls(0),

@@ -127,7 +127,7 @@ fn phase() {
 
 fn transitions(phase: &mut Phase) {
     black_box(phase.start(unknown())).ok();
-    black_box(phase.send()).ok();
+    black_box(phase.send(unknown())).ok();
     black_box(phase.sending_complete(unknown())).ok();
     black_box(phase.finish(outcome())).ok();
     black_box(phase.leave_unsent(unknown(), unknown())).ok();
