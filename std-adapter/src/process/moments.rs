@@ -145,7 +145,7 @@ mod tests {
         /// Decimals are taken for what was written, and nothing else for a decimal.
         #[test]
         fn decimals_are_exact(millionths in -70_000_000_000_000_i64..70_000_000_000_000, ulps in 1_u64..9) {
-            let written = format!("{}e-6", millionths).parse::<f64>().unwrap();
+            let written = format!("{millionths}e-6").parse::<f64>().unwrap();
             prop_assert_eq!(Millionths::exactly(written), Some(millionths));
             let other = f64::from_bits(written.to_bits() + ulps);
             prop_assert_eq!(Millionths::exactly(other), None);

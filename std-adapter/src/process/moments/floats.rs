@@ -19,7 +19,9 @@ impl Floats {
     /// Those of one batch of finite values.
     pub(super) fn of(values: &[f64]) -> Self {
         let mut floats = Self { count: values.len() as u64, ..Self::default() };
-        values.iter().for_each(|value| floats.add_to_sum(*value));
+        for value in values {
+            floats.add_to_sum(*value);
+        }
         if let Some(mean) = floats.mean() {
             floats.squares = values.iter().map(|value| (value - mean) * (value - mean)).sum();
         }

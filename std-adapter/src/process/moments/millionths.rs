@@ -7,9 +7,9 @@ use crate::statistics::ratio;
 
 /// So many make one.
 const ONE: u32 = 1_000_000;
-/// Integers of a larger magnitude are not summed here: 7 · 10¹³ millionths, which are 19 hours in milliseconds. The squares
-/// of 2³⁶ smaller ones fit 128 bits.
-const MOST: f64 = (1_u64 << 46) as f64;
+/// 2⁴⁶: integers of a larger magnitude are not summed here. So many millionths of a millisecond are 19 hours. The squares of
+/// 2³⁶ smaller ones fit 128 bits.
+const MOST: f64 = 70_368_744_177_664.0;
 /// Adding it leaves no binary places: what is below 2⁵¹ is rounded to the nearest integer.
 const ROUNDS: f64 = 6_755_399_441_055_744.0;
 
