@@ -27,7 +27,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Lag1 {
-    /// Sum of the products of each value and the next one, in square nanoseconds.
+    /// Sum of the products of each value and the next one, in square nanoseconds; modulo 2¹²⁸ once that of the squares is
+    /// full.
     pub products: u128,
     /// The first value; 0 when there is none.
     pub first: u64,
@@ -42,8 +43,9 @@ impl Lag1 {
     /// Takes the next value; `is_first` says that there was none before.
     #[inline]
     pub(crate) fn record(&mut self, value: u64, is_first: bool) {
-        // Before the first value the last one is 0, and so is the product.
-        self.products = self.products.saturating_add(u128::from(self.last) * u128::from(value));
+        // Before the first value the last one is 0, and so is the product. When the sum wraps, that of the squares is full
+        // already, and says so.
+        self.products = self.products.wrapping_add(u128::from(self.last) * u128::from(value));
         self.last = value;
         if is_first {
             self.first = value;

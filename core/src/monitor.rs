@@ -10,7 +10,7 @@
 //!
 //! # From an interrupt
 //!
-//! Recording takes a hundred instructions or so, and must not be interrupted by itself. Two ways:
+//! Recording takes a hundred and fifty instructions or so, and must not be interrupted by itself. Two ways:
 //!
 //! - *In a critical section*: the monitor in a `critical_section::Mutex<RefCell<…>>`, recorded to from anywhere. A report
 //!   is made within [`Monitor::poll`] and walks a histogram: interrupts wait for that long.

@@ -32,7 +32,8 @@ impl Sends {
             (self.first, self.last) = (now, now);
         }
         let gap = u128::from(now.since(self.last).as_nanos());
-        self.squared_gaps = self.squared_gaps.saturating_add(gap * gap);
+        // No more than the square of 64 bits, and never wraps.
+        self.squared_gaps = self.squared_gaps.wrapping_add(gap * gap);
         self.last = self.last.max(now);
     }
 

@@ -119,7 +119,7 @@
 //!
 //! Then [`Lag1`](crate::autocorrelation::Lag1), of the same values in the order in which they were recorded: `products`
 //! `u128` (the sum of the products of each value and the next one), `first` and `last` each `u64` (0 if there is no
-//! sample). It is of no use once `count`, `sum` or `sum_of_squares` is saturated.
+//! sample). `products` is modulo 2¹²⁸ and of no use once `count`, `sum` or `sum_of_squares` is saturated.
 //!
 //! ## 6: Finished
 //! `phases` `u16` (how many were run), `cancelled` `bool`, `skipped` `u32`.

@@ -15,9 +15,10 @@ use crate::statistics;
 
 /// The values of one metric in one unit.
 ///
-/// Count, extremes, sum, mean and standard deviation come from the values themselves. So do percentiles if the samples
-/// are kept; otherwise they come from a sketch of fixed size, with bounds that contain the true value. What a device measured
-/// stays in its histogram, so that every number of it is what the run's report has.
+/// Count, extremes, sum, mean and standard deviation come from the values themselves, of which those below 7 · 10⁷ with at
+/// most six decimals are added up exactly, and the rest in floating point. So do percentiles if the samples are kept; otherwise
+/// they come from a sketch of fixed size, with bounds that contain the true value. What a device measured stays in its
+/// histogram, so that every number of it is what the run's report has.
 #[derive(Clone, Debug)]
 pub struct Distribution {
     unit: String,

@@ -197,7 +197,7 @@ impl Told {
             && a.sum <= b.sum
             && a.sum_of_squares <= b.sum_of_squares
             && (a.scale >= b.scale || a.count == a.zero)
-            && self.lag1.products <= later.lag1.products
+            && (self.lag1.products <= later.lag1.products || b.saturation.sum_of_squares())
             && (self.lag1.first == later.lag1.first || a.count == 0)
     }
 }
