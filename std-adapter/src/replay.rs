@@ -77,15 +77,14 @@ impl RecordedRun {
                 let session = plan_hash.map_or_else(Session::new, Session::expecting);
                 self.sources.push(RecordedSource { identity: printable(identity), session, ended: None });
             }
-            CaptureRecord::Data { source, bytes, .. } => {
+            CaptureRecord::Data { source, at_ns, bytes } => {
                 if let Some(state) = self.sources.get_mut(usize::from(*source)) {
-                    state.session.feed(bytes, |what| note(*source, what));
+                    state.session.feed_at(*at_ns, bytes, |what| note(*source, what));
                 }
             }
             CaptureRecord::SourceEnd { source, kind, reason, .. } => {
                 if let Some(state) = self.sources.get_mut(usize::from(*source)) {
-                    // Text that no delimiter followed, such as a crash message, ends here.
-                    state.session.feed(&[0], |what| note(*source, what));
+                    state.session.end(|what| note(*source, what));
                     state.ended = Some((*kind, printable(reason)));
                 }
             }

@@ -13,7 +13,7 @@ use phasemeter_core::metric::LOAD_METRICS;
 use phasemeter_core::outcome::{Failure, Outcome};
 use phasemeter_core::plan::{Arrival, PhasePlan, RunPlan, Stop, Workload};
 use phasemeter_core::summary::{Percentile, STANDARD};
-use phasemeter_core::telemetry::{Identity, TelemetryConfig};
+use phasemeter_core::telemetry::{Identity, Received, Receiver, TelemetryConfig};
 use phasemeter_core::time::{Duration, Instant, MockClock};
 use phasemeter_tests::{canonical, frames, parse};
 
@@ -163,7 +163,15 @@ fn telemetry(id: &'static str, boot: Duration, latency: Duration, requests: u64,
 fn summary_of(lines: &[&[u8]]) -> Summary {
     let sessions = lines.iter().map(|bytes| {
         let mut session = Session::new();
-        session.feed(bytes, |_| {});
+        let (mut left, mut begin) = (*bytes, None);
+        let mut fed = 0;
+        let mut receiver = Receiver::<1024>::new();
+        while let Some(Received::Frame(envelope)) = receiver.take(&mut left) {
+            // Frame by frame, on a host that heard all devices begin at the same time.
+            let at = envelope.uptime.since(*begin.get_or_insert(envelope.uptime)).as_nanos();
+            session.feed_at(at, &bytes[fed..bytes.len() - left.len()], |_| {});
+            fed = bytes.len() - left.len();
+        }
         session
     });
     let sessions: Vec<_> = sessions.collect();

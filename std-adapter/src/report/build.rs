@@ -16,6 +16,9 @@ use crate::session::{Boot, PhaseTelemetry, Session, seen_twice};
 /// So many stretches of lost frames of a device are listed.
 const MAX_GAPS: usize = 1_000;
 
+/// Why nothing is known of a device that was listened for.
+const NEVER_CAME: &str = "it never came";
+
 /// What is known of a run beside its sessions.
 #[derive(Clone, Debug, Default)]
 pub struct RunInfo {
@@ -89,13 +92,16 @@ fn rfc3339(unix_ns: u64) -> String {
 
 /// Why the run is incomplete: a recording that ended early is no reason if everything that was told of has come.
 fn partial_reason(run: &RunInfo, devices: &[DeviceSummary], phases: &[PhaseSummary]) -> Option<String> {
-    let of_devices: Vec<_> = devices
+    let absent = devices.iter().filter(|device| device.partial_reason.as_deref() == Some(NEVER_CAME)).count();
+    let absent = (absent > 0).then(|| format!("{absent} of {} devices never came", devices.len()));
+    let of_devices = devices
         .iter()
         .filter(|device| device.same_as.is_none())
-        .filter_map(|device| Some(format!("{}: {}", device.id, device.partial_reason.as_ref()?)))
-        .collect();
+        .filter_map(|device| Some((device, device.partial_reason.as_deref().filter(|reason| *reason != NEVER_CAME)?)))
+        .map(|(device, reason)| format!("{}: {reason}", device.id));
+    let of_devices: Vec<_> = absent.into_iter().chain(of_devices).collect();
     let of_recording = match run.end {
-        None => Some("the capture has no end: the recorder was killed, or is still running"),
+        None => Some("the capture has no end: the recorder was killed, could write no more, or is still running"),
         _ if of_devices.is_empty() => None,
         Some((EndReason::Finished, _)) => None,
         Some((EndReason::Interrupted, _)) => Some("recording was interrupted"),
@@ -119,7 +125,9 @@ fn timed_out_whole(phases: &[PhaseSummary]) -> bool {
 fn device(observed: &Observed<'_>) -> DeviceSummary {
     let Observed { source, session, failure } = *observed;
     let info = session.info();
+    let never_came = session.bytes() == 0 && source.starts_with("tcp-listen:");
     let missing = session.check_whole().err().map(|missing| missing.to_string());
+    let missing = if never_came { Some(NEVER_CAME.to_owned()) } else { missing };
     let partial_reason = match (missing, failure) {
         (Some(missing), Some(failure)) => Some(format!("{missing} ({failure})")),
         // A monitor has no end of its own: a line that broke is not what was asked for.

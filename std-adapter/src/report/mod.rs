@@ -7,6 +7,7 @@ mod model;
 mod verdict;
 mod plan;
 mod metric;
+mod overlap;
 mod phases;
 mod schedule;
 mod build;
@@ -19,8 +20,8 @@ mod tests;
 pub use build::{Observed, RunInfo, summarize};
 pub use model::{
     ArrivalKind, CountsSummary, Coverage, CoverageCounts, DeviceMode, DeviceSummary, DurationsSummary, FailureMessage,
-    FailuresSummary, GapSummary, LineSummary, MetricMap, MetricSummary, Number, PERCENTILE_RULE, PercentileSummary,
-    PhaseSummary, PlanSummary, RunSummary, SCHEMA, Summary, Verdict,
+    FailuresSummary, GapSummary, LineSummary, MetricMap, MetricSummary, Number, OverlapSummary, PERCENTILE_RULE,
+    PercentileSummary, PhaseSummary, PlanSummary, RunSummary, SCHEMA, Summary, Verdict,
 };
 pub use text::{render, render_coloured};
 pub use verdict::{Judgement, Thresholds};

@@ -195,11 +195,15 @@ pub struct PhaseSummary {
     pub counts: Option<CountsSummary>,
     /// How its requests failed; a monitored phase has none.
     pub failures: Option<FailuresSummary>,
-    /// What was planned; `None` if it was not received, there is no plan, or the parts have different ones.
+    /// Whether the devices ran it at the same time; `None` for a single device.
+    pub overlap: Option<OverlapSummary>,
+    /// What was planned; `None` if it was not received, there is no plan, the parts have different ones, or devices are not known
+    /// to have run side by side.
     pub plan: Option<PlanSummary>,
     /// How long it took.
     pub durations: DurationsSummary,
-    /// Requests sent a second while requests were sent; over devices the sum. `None` until all were sent.
+    /// Requests sent a second while requests were sent; over devices that are known to have run
+    /// side by side the sum, over others `None`. `None` until all were sent.
     pub achieved_rate_rps: Option<f64>,
     /// Gaps between one request sent and the next, so far: one less than the requests of each part, or none if those were all
     /// sent at once. A monitored phase has none.
@@ -207,7 +211,8 @@ pub struct PhaseSummary {
     /// The coefficient of variation of those gaps: the deviation over the mean, which is that of its part. 0 if requests are
     /// evenly spaced, 1 if they come at independent random times. `None` without gaps.
     pub send_gap_cv: Option<f64>,
-    /// Successful requests a second over the total duration; over devices the sum. `None` until complete.
+    /// Successful requests a second over the total duration; over devices as above. `None` until
+    /// complete.
     pub throughput_rps: Option<f64>,
     /// Successful of ended requests, failed and cancelled ones included. `None` if none ended.
     pub success_rate: Option<f64>,
@@ -223,6 +228,16 @@ impl PhaseSummary {
     pub(super) fn is_open(&self) -> bool {
         self.kind == Some(PhaseKind::Monitor) && self.state != Some(PhaseState::Complete)
     }
+}
+
+/// Whether the devices ran a phase at the same time, from the host's times at which its reports arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OverlapSummary {
+    /// Whether there was a time at which all of them ran it; `None` if the arrivals do not tell: what comes from files
+    /// arrives all at once.
+    pub concurrent: Option<bool>,
+    /// For how long all of them ran it, at least, in seconds; `None` unless they did.
+    pub at_least_s: Option<f64>,
 }
 
 /// Request counts.

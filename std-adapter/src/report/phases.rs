@@ -9,8 +9,8 @@ use phasemeter_core::plan::PhaseKind;
 
 use super::metric::Metrics;
 use super::model::{
-    CountsSummary, CoverageCounts, DeviceSummary, DurationsSummary, FailureMessage, FailuresSummary, PhaseSummary,
-    PlanSummary, seconds,
+    CountsSummary, CoverageCounts, DeviceSummary, DurationsSummary, FailureMessage, FailuresSummary, OverlapSummary,
+    PhaseSummary, PlanSummary, seconds,
 };
 use crate::session::{Boot, PhaseTelemetry, ratio};
 use crate::statistics::Spread;
@@ -170,6 +170,7 @@ impl Merged {
             cancelled: self.cancelled,
             counts: has_requests.then(|| CountsSummary::of(self.sum.counts())),
             failures: has_requests.then(|| self.failures.clone()),
+            overlap: None,
             plan: self.plan.known().cloned(),
             durations: DurationsSummary {
                 sending_s: (is_sent && has_requests).then(|| seconds(self.sum.sending_duration())),
@@ -274,6 +275,12 @@ pub(super) struct Runs<'a> {
 /// What the boots of a device told of a phase.
 type Views<'a> = Vec<(&'a Boot, &'a PhaseTelemetry)>;
 
+/// Whether devices ran a phase at the same time.
+fn overlap<'v, 'a: 'v>(devices: impl Iterator<Item = &'v Views<'a>>) -> OverlapSummary {
+    let windows = |views: &Views<'_>| views.iter().filter_map(|(boot, phase)| boot.host_window(phase)).collect();
+    OverlapSummary::of(&devices.map(windows).collect::<Vec<_>>())
+}
+
 /// The summaries of each phase: all devices together first, then each, in the order in which a run has its phases; and
 /// what is to be said of the merging.
 pub(super) fn phases(runs: &[Runs<'_>], devices: &[DeviceSummary]) -> (Vec<PhaseSummary>, Vec<String>) {
@@ -302,7 +309,8 @@ pub(super) fn phases(runs: &[Runs<'_>], devices: &[DeviceSummary]) -> (Vec<Phase
         mixed.extend(all.metrics.mixed().map(|metric| {
             format!("{metric} has one unit on one device or boot and another on the other: its values are not merged")
         }));
-        summaries.push(all.summary(&key, None));
+        let overlap = (parts.len() > 1).then(|| overlap(parts.values()));
+        summaries.push(all.summary(&key, None).with_overlap(overlap));
         summaries.append(&mut of_devices);
     }
     (summaries, mixed.into_iter().collect())

@@ -11,7 +11,7 @@ use super::*;
 use crate::capture::EndReason;
 use crate::session::tests::device::{loaded, monitored};
 use crate::session::tests::script::{Script, complete, stats};
-use crate::session::tests::session;
+use crate::session::tests::{session, session_at, session_within};
 use crate::session::{HostHistogram, Session};
 
 fn info(end: EndReason) -> RunInfo {
@@ -209,7 +209,7 @@ fn plain_numbers_have_no_decimals() {
 
 #[test]
 fn the_plans_of_devices_side_by_side_add_up() {
-    let of = |id, boot| session(&loaded(id, boot, &[vec![500_000; 20]])[0].frames);
+    let of = |id, boot| session_at(0, &loaded(id, boot, &[vec![500_000; 20]])[0].frames);
     let summary = report(EndReason::Finished, &[("a", &of("a", 1)), ("b", &of("b", 2))]);
     let all = merged(&summary, "profiling");
     let plan = all.plan.as_ref().unwrap();
@@ -222,9 +222,42 @@ fn the_plans_of_devices_side_by_side_add_up() {
     assert_eq!((plan.rate_rps, all.achieved_rate_rps), (Some(planned), Some(sent)));
     assert!((950.0..1_100.0).contains(&sent), "{sent}");
     // Of different plans nothing is said.
-    let other = session(&loaded("b", 2, &[vec![500_000; 21]])[0].frames);
+    let other = session_at(0, &loaded("b", 2, &[vec![500_000; 21]])[0].frames);
     let summary = report(EndReason::Finished, &[("a", &of("a", 1)), ("b", &other)]);
     assert_eq!(merged(&summary, "profiling").plan, None);
+}
+
+#[test]
+fn rates_of_devices_add_only_if_they_ran_at_the_same_time() {
+    let frames = |id, boot| loaded(id, boot, &[vec![500_000; 20]])[0].frames.clone();
+    let (a, b) = (frames("a", 1), frames("b", 2));
+    let first = session_at(1_000_000_000, &a);
+    for (second, concurrent, words) in [
+        (session_at(1_002_000_000, &b), Some(true), "all devices ran it at the same time for at least 0."),
+        // A minute later.
+        (session_at(61_000_000_000, &b), Some(false), "the devices did not all run it at the same time"),
+        // From a file at once, at the same time and later; or nobody looked at a clock.
+        (session_within(1_000_000_000, 1_000_000, &b), None, "not known whether the devices ran it at the same time"),
+        (session_within(61_000_000_000, 1_000_000, &b), None, "not known whether the devices ran it at the same time"),
+        (session(&b), None, "not known whether the devices ran it at the same time"),
+    ] {
+        let summary = report(EndReason::Finished, &[("a", &first), ("b", &second)]);
+        let all = merged(&summary, "profiling");
+        let overlap = all.overlap.unwrap();
+        assert_eq!((overlap.concurrent, overlap.at_least_s.is_some()), (concurrent, concurrent == Some(true)));
+        let is_told = [all.achieved_rate_rps.is_some(), all.throughput_rps.is_some(), all.plan.is_some()];
+        assert_eq!(is_told, [concurrent == Some(true); 3]);
+        assert!(render(&summary).contains(words), "{}", render(&summary));
+        assert!(summary.phases.iter().all(|phase| phase.device.is_none() || phase.overlap.is_none()));
+        if let Some(at_least) = overlap.at_least_s {
+            // The second began 2 ms after the first.
+            let shared = all.durations.total_s.unwrap() - 0.002;
+            // A device reports its start a little later.
+            assert!(at_least <= shared && shared - at_least < 0.001, "{at_least} of {shared}");
+        }
+    }
+    let alone = report(EndReason::Finished, &[("a", &first)]);
+    assert!(merged(&alone, "profiling").overlap.is_none() && !render(&alone).contains("at the same time"));
 }
 
 /// A device of one boot with these metrics, each with one value of zero.

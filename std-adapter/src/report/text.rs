@@ -9,8 +9,8 @@ use phasemeter_core::phase::PhaseState;
 
 use super::metrics_text;
 use super::model::{
-    ArrivalKind, CountsSummary, DeviceMode, DeviceSummary, FailureMessage, FailuresSummary, PhaseSummary, PlanSummary,
-    Summary, Verdict,
+    ArrivalKind, CountsSummary, DeviceMode, DeviceSummary, FailureMessage, FailuresSummary, OverlapSummary,
+    PhaseSummary, PlanSummary, Summary, Verdict,
 };
 use crate::text::number::{per_second, percent, rate};
 use crate::text::page::{Page, Tone};
@@ -157,6 +157,9 @@ fn phase(page: &mut Page, phase: &PhaseSummary) {
         state.push_str(", cancelled");
     }
     page.line("== ", [format!("{}{instance}", phase.phase), device, state]);
+    if let Some(overlap) = &phase.overlap {
+        overlapped(page, overlap);
+    }
     let coverage = format!("coverage {}", observed(&phase.coverage));
     let total = format!("total {}", seconds(phase.durations.total_s));
     let Some(counts) = &phase.counts else {
@@ -197,6 +200,28 @@ fn planned(page: &mut Page, plan: &PlanSummary) {
     let stops: Vec<_> = requests.into_iter().chain(time).collect();
     items.push(format!("until {}", stops.join(" or ")));
     page.line("   plan        ", items);
+}
+
+/// Whether the rates of the devices add up.
+fn overlapped(page: &mut Page, overlap: &OverlapSummary) {
+    let (words, tone) = match (overlap.concurrent, overlap.at_least_s) {
+        (Some(true), Some(seconds)) => {
+            (format!("all devices ran it at the same time for at least {}", floor_seconds(seconds)), Tone::Plain)
+        }
+        (Some(false), _) => {
+            ("the devices did not all run it at the same time: no sum of their rates".to_owned(), Tone::Caution)
+        }
+        _ => {
+            let words = "not known whether the devices ran it at the same time: no sum of their rates";
+            (words.to_owned(), Tone::Caution)
+        }
+    };
+    page.words("   overlap     ", INDENT.len(), &words, tone);
+}
+
+/// What is said to be at least so long is never rounded up.
+fn floor_seconds(seconds: f64) -> String {
+    format!("{:.3} s", (seconds * 1e3).floor() / 1e3)
 }
 
 /// What was sent, beside what was planned.

@@ -7,6 +7,7 @@ use phasemeter_core::name::Name;
 use phasemeter_core::telemetry::{Finished, Frame, Hello, Mode};
 use phasemeter_core::time::Instant;
 
+use super::host_time::HostWindow;
 use super::limits::Room;
 use super::missing::{Missing, PhaseLack};
 use super::phase::PhaseTelemetry;
@@ -44,6 +45,8 @@ pub struct Boot {
     phases: BTreeMap<u16, Box<PhaseTelemetry>>,
     finished: Option<Finished>,
     has_begun: bool,
+    /// How much more than the device's clock the host's shows, in nanoseconds: by the frame that took the least to arrive.
+    host_offset: Option<i128>,
     skipped: u64,
     /// The newest count of skipped reports, with the number of its frame.
     last_skipped: Option<(u64, u32)>,
@@ -59,6 +62,7 @@ impl Boot {
             phases: BTreeMap::new(),
             finished: None,
             has_begun: false,
+            host_offset: None,
             skipped: 0,
             last_skipped: None,
         }
@@ -122,6 +126,24 @@ impl Boot {
     /// How many frames did not arrive, since the first that did.
     pub fn lost_frames(&self) -> u64 {
         self.sequence.lost()
+    }
+
+    /// When the phase at this place ran, on the host's clock; `None` if the host's times are not known, or its reports not.
+    pub(crate) fn host_window(&self, phase: &PhaseTelemetry) -> Option<HostWindow> {
+        phase.host_window(self.host_offset?)
+    }
+
+    /// A frame of this device time arrived at this host time.
+    pub(super) fn arrived(&mut self, uptime: Instant, at_ns: u64) {
+        let offset = i128::from(at_ns) - i128::from(uptime.as_nanos());
+        self.host_offset = Some(self.host_offset.map_or(offset, |least| least.min(offset)));
+    }
+
+    /// A report of this phase that was news, of this device time, arrived at this host time.
+    pub(super) fn told_phase(&mut self, index: u16, uptime: Instant, at_ns: u64) {
+        if let Some(phase) = self.phases.get_mut(&index) {
+            phase.arrived(uptime, at_ns);
+        }
     }
 
     pub(super) fn sequence_mut(&mut self) -> &mut Sequence {

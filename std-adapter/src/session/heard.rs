@@ -16,6 +16,8 @@ pub(super) struct Heard {
     pub(super) problems: Vec<Problem>,
     pub(super) errors: LineErrors,
     pub(super) frames: u64,
+    /// The host's time at which what is received now has come.
+    pub(super) arrived_at: Option<u64>,
     room: Room,
 }
 
@@ -48,6 +50,9 @@ impl Heard {
         if let Some(gap) = place.gap {
             note(Note::Gap(gap));
         }
+        if let Some(at_ns) = self.arrived_at {
+            boot.arrived(uptime, at_ns);
+        }
         let begins = match frame {
             Frame::Hello(Hello { mode, .. }) => *mode != Mode::Idle,
             Frame::Metrics(_) | Frame::Answer(_) => false,
@@ -63,9 +68,11 @@ impl Heard {
         match boot.take(place.number, frame, &mut self.room) {
             Ok(false) => {}
             Ok(true) => {
-                if let Frame::Phase(report) = frame
-                    && self.boots.current().is_some_and(|current| current.id() == id)
-                {
+                let Frame::Phase(report) = frame else { return };
+                if let Some(at_ns) = self.arrived_at {
+                    boot.told_phase(report.stats.index, uptime, at_ns);
+                }
+                if self.boots.current().is_some_and(|current| current.id() == id) {
                     note(Note::Phase(report.stats, uptime));
                 }
             }

@@ -27,6 +27,7 @@ mod mirror;
 mod problem;
 mod table;
 mod missing;
+mod host_time;
 mod phase;
 mod boot;
 mod boots;
@@ -44,6 +45,7 @@ use heard::Heard;
 pub use boot::{Boot, DeviceInfo};
 pub use coverage::CoverageCounts;
 pub(crate) use coverage::ratio;
+pub(crate) use host_time::HostWindow;
 pub use line::{LineErrors, Note};
 pub use mirror::{HostHistogram, Mirror};
 pub use missing::{Missing, PhaseLack};
@@ -64,6 +66,7 @@ pub struct Session {
     heard: Heard,
     /// The plan that was uploaded.
     uploaded: Option<u64>,
+    bytes: u64,
 }
 
 impl Session {
@@ -78,7 +81,24 @@ impl Session {
     }
 
     /// Takes what was read from the line, and calls `note` with what is worth telling.
-    pub fn feed(&mut self, mut bytes: &[u8], mut note: impl FnMut(Note)) {
+    pub fn feed(&mut self, bytes: &[u8], note: impl FnMut(Note)) {
+        self.bytes = self.bytes.saturating_add(bytes.len() as u64);
+        self.take(bytes, note);
+    }
+
+    /// As [`feed`](Self::feed), with the host's time at which the bytes had come, in nanoseconds since recording began: then
+    /// it is known whether devices ran a phase at the same time.
+    pub fn feed_at(&mut self, at_ns: u64, bytes: &[u8], note: impl FnMut(Note)) {
+        self.heard.arrived_at = Some(at_ns);
+        self.feed(bytes, note);
+    }
+
+    /// The line has ended: text that no delimiter followed, such as a crash message, ends here.
+    pub fn end(&mut self, note: impl FnMut(Note)) {
+        self.take(&[0], note);
+    }
+
+    fn take(&mut self, mut bytes: &[u8], mut note: impl FnMut(Note)) {
         while let Some(received) = self.receiver.take(&mut bytes) {
             self.heard.receive(received, &mut note);
         }
@@ -114,6 +134,11 @@ impl Session {
     /// number may fall.
     pub fn lost_frames(&self) -> u64 {
         self.heard.boots.lost_frames()
+    }
+
+    /// How many bytes came, frames or not.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// How many frames arrived.

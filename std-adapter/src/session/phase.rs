@@ -7,8 +7,10 @@ use phasemeter_core::outcome::{Failure, Failures};
 use phasemeter_core::phase::{PhaseCounts, PhaseState, PhaseStats};
 use phasemeter_core::plan::{PhaseKind, PhasePlan};
 use phasemeter_core::telemetry::{Buckets, FailureDetail, MAX_DETAIL, MetricTotals, PhaseReport};
+use phasemeter_core::time::Instant;
 
 use super::counts::NotKept;
+use super::host_time::{Arrivals, HostWindow};
 use super::limits::{MAX_PHASE_DETAILS, Room};
 use super::mirror::{Fault, HostHistogram, Mirror};
 use super::missing::PhaseLack;
@@ -30,6 +32,7 @@ pub struct PhaseTelemetry {
     metrics: BTreeMap<u8, Mirror>,
     /// The sum of the samples in the last whole snapshots.
     observed: u128,
+    arrivals: Arrivals,
     /// It is over and everything about it has come: nothing changes any more.
     whole: bool,
     /// Its numbers are all there and are impossible: it will not be whole.
@@ -132,6 +135,17 @@ impl PhaseTelemetry {
         match self.metrics.values().find(|mirror| !mirror.is_current() || !mirror.is_sound()) {
             None => Ok(()),
             Some(_) => Err(PhaseLack::Samples { observed: self.observed(), expected: self.expected() }),
+        }
+    }
+
+    pub(super) fn host_window(&self, offset: i128) -> Option<HostWindow> {
+        self.arrivals.window(self.stats()?, offset)
+    }
+
+    /// The newest report, of this device time, arrived at this host time.
+    pub(super) fn arrived(&mut self, uptime: Instant, at_ns: u64) {
+        if let Some((_, report)) = &self.report {
+            self.arrivals.take(&report.stats, uptime, at_ns);
         }
     }
 

@@ -18,6 +18,24 @@ pub(crate) fn session<'a>(frames: impl IntoIterator<Item = &'a Vec<u8>>) -> Sess
     session
 }
 
+/// The same, heard by a host whose clock shows so much more than the device's, without delay.
+pub(crate) fn session_at<'a>(offset_ns: u64, frames: impl IntoIterator<Item = &'a Vec<u8>>) -> Session {
+    let mut session = Session::new();
+    for frame in frames {
+        session.feed_at(offset_ns + device::uptime_of(frame).as_nanos(), frame, |_| {});
+    }
+    session
+}
+
+/// The same, heard in so many nanoseconds from this one on, whatever the device's clock says.
+pub(crate) fn session_within(start_ns: u64, length_ns: u64, frames: &[Vec<u8>]) -> Session {
+    let mut session = Session::new();
+    for (place, frame) in (0..).zip(frames) {
+        session.feed_at(start_ns + length_ns / frames.len() as u64 * place, frame, |_| {});
+    }
+    session
+}
+
 /// What it told while it heard them.
 fn notes<'a>(session: &mut Session, frames: impl IntoIterator<Item = &'a Vec<u8>>) -> Vec<Note> {
     let mut notes = Vec::new();

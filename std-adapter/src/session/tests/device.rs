@@ -22,6 +22,11 @@ pub(crate) fn frame(boot: u32, sequence: u32, frame: Frame<'_>) -> Vec<u8> {
     encoded
 }
 
+/// When the device made the frame.
+pub(crate) fn uptime_of(frame: &[u8]) -> Instant {
+    decode(&mut frame[1..frame.len() - 1].to_vec()).unwrap().uptime
+}
+
 /// The same frame in another boot.
 pub(crate) fn of_boot(frame: &[u8], boot: u32) -> Vec<u8> {
     let mut segment = frame[1..frame.len() - 1].to_vec();
