@@ -3,10 +3,12 @@
 //! A device that measures itself may have no end; it is recorded until somebody ends that.
 //!
 //! Each source has a thread that reads; one loop writes the capture and applies what it wrote. Nothing looks at a byte
-//! before it is in the capture.
+//! before it is in the capture. When the capture takes no more, or is no longer there, the recording ends, and the report is
+//! of what it took.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -25,6 +27,8 @@ use crate::source::{Line, LineEvent, LineEventKind, spawn_reader};
 const QUEUED_READS: usize = 256;
 /// How often progress is shown and the stop flag is looked at.
 const TICK: Duration = Duration::from_millis(100);
+/// How often the capture is looked for at its path.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// After the last device has finished: its repeats are taken as long as frames come this often,
 const LINGER: Duration = Duration::from_millis(300);
 /// and for so long at most.
@@ -80,27 +84,52 @@ pub trait RecordingWatcher {
     fn tick(&mut self, run: &RecordedRun);
 }
 
-/// Why a recording failed. What was captured before stays, and a replay of it makes the report.
+/// Why a recording failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
-    /// The capture could not be written.
+    /// The capture could not be begun.
     #[error(transparent)]
     Capture(#[from] CaptureError),
-    /// An artifact could not be written.
-    #[error(transparent)]
-    Artifact(#[from] WriteError),
     /// The hooks could not be set up.
     #[error(transparent)]
     Hook(#[from] HookError),
+    /// The run could not be written to its end.
+    #[error(transparent)]
+    Unwritten(#[from] Box<Unwritten>),
 }
+
+/// A run that was recorded, and not all of whose files could be written.
+#[derive(Debug)]
+pub struct Unwritten {
+    /// The run as far as the capture took it.
+    pub run: RecordedRun,
+    /// How many bytes of the capture are whole. A replay makes the report of them, if the capture is still there.
+    pub kept_bytes: u64,
+    /// Why the recording ended, if the capture was the cause.
+    pub capture: Option<CaptureError>,
+    /// The artifact that could not be written.
+    pub artifact: Option<WriteError>,
+}
+
+impl fmt::Display for Unwritten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let capture = self.capture.as_ref().map(ToString::to_string);
+        let artifact = self.artifact.as_ref().map(ToString::to_string);
+        let causes: Vec<_> = capture.into_iter().chain(artifact).collect();
+        f.write_str(&causes.join("; "))
+    }
+}
+
+impl std::error::Error for Unwritten {}
 
 /// Records the lines until every run is over, every line has ended, `stop` is set or the time has passed; then writes
 /// the artifacts. A run of any outcome has its artifacts. Where there is a [`RemoteControl`], it starts the device's run
 /// once the recording is on, and when `stop` is set, the device's run is stopped and what it measured still recorded.
 ///
 /// # Errors
-/// [`RecordError`] if a file could not be written. A line that fails is no error: the run says how it ended.
+/// [`RecordError`] if a file could not be written: with [`RecordError::Unwritten`] the run as far as there is one. A line that
+/// fails is no error: the run says how it ended.
 pub fn record(
     sources: Vec<RecordingSource>,
     options: &RecordingOptions,
@@ -133,18 +162,20 @@ pub fn record(
         readers.push(spawn_reader(line, number, sender.clone(), Arc::clone(&stop_readers)));
     }
     drop(sender);
-    recording.command(watcher, |remote, _| remote.start())?;
-    let ended = recording.run(&events, options, stop, watcher);
+    let started = recording.command(watcher, |remote, _| remote.start());
+    let ended = started.and_then(|()| recording.run(&events, options, stop, watcher));
     stop_readers.store(true, Ordering::Relaxed);
-    // What was read already is not lost.
-    let ended = events.try_iter().try_for_each(|event| recording.take(event, watcher)).and(ended);
+    let finished = ended.and_then(|reason| {
+        // What was read already is not lost.
+        events.try_iter().try_for_each(|event| recording.take(event, watcher))?;
+        recording.finish(reason, watcher)
+    });
     drop(events);
     for reader in readers {
         // A reader looks at the flag at least every tenth of a second; one that panicked has nothing more to give.
         let _ = reader.join();
     }
-    let (run, phases) = recording.finish(ended?, watcher)?;
-    write_artifacts(&options.directory, &run.summary())?;
+    let (run, phases) = recording.close(finished, &options.directory)?;
     // Hooks may take a while for what they have not done yet: the artifacts come first.
     drop(phases);
     Ok(run)
@@ -188,7 +219,12 @@ impl Recording {
         watcher: &mut impl RecordingWatcher,
     ) -> Result<EndReason, CaptureError> {
         let (mut frames, mut last_frame, mut over_since, mut stopped) = (0, Instant::now(), None, None);
+        let mut looked = Instant::now();
         loop {
+            if looked.elapsed() >= LOOK_EVERY {
+                looked = Instant::now();
+                self.capture.check_in_place()?;
+            }
             self.command(watcher, RemoteControl::poll)?;
             let is_over = self.run.is_over();
             if stop.load(Ordering::Relaxed) {
@@ -277,11 +313,7 @@ impl Recording {
         Ok(())
     }
 
-    fn finish(
-        mut self,
-        reason: EndReason,
-        watcher: &mut impl RecordingWatcher,
-    ) -> Result<(RecordedRun, Vec<Phases>), CaptureError> {
+    fn finish(&mut self, reason: EndReason, watcher: &mut impl RecordingWatcher) -> Result<(), CaptureError> {
         let at_ns = self.nanos(Instant::now());
         for source in 0..u16::try_from(self.run.sources().len()).unwrap_or(u16::MAX) {
             if self.run.sources().get(usize::from(source)).is_some_and(|state| state.ended.is_none()) {
@@ -290,9 +322,29 @@ impl Recording {
             }
         }
         self.append(&CaptureRecord::End { at_ns, reason }, watcher)?;
-        self.capture.finish()?;
         watcher.tick(&self.run);
-        Ok((self.run, self.phases))
+        Ok(())
+    }
+
+    /// Closes the capture and writes the artifacts, whatever became of the capture.
+    fn close(
+        mut self,
+        finished: Result<(), CaptureError>,
+        directory: &Path,
+    ) -> Result<(RecordedRun, Vec<Phases>), RecordError> {
+        let kept_bytes = self.capture.bytes_written();
+        if finished.is_err() {
+            // Nobody records what the devices would measure.
+            for remote in self.remotes.iter_mut().flatten() {
+                let _ = remote.stop();
+            }
+        }
+        let capture = finished.and_then(|()| self.capture.finish().map(drop)).err();
+        let artifact = write_artifacts(directory, &self.run.summary()).err();
+        if capture.is_none() && artifact.is_none() {
+            return Ok((self.run, self.phases));
+        }
+        Err(Box::new(Unwritten { run: self.run, kept_bytes, capture, artifact }).into())
     }
 
     fn nanos(&self, at: Instant) -> u64 {

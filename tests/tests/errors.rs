@@ -12,9 +12,10 @@ use phasemeter::hook::HookError;
 use phasemeter::load::LoadError;
 use phasemeter::mock::MockError;
 use phasemeter::process::ProcessError;
-use phasemeter::recorder::RecordError;
+use phasemeter::recorder::{RecordError, Unwritten};
 use phasemeter::registry::{Category, RegistryError};
 use phasemeter::remote::RemoteError;
+use phasemeter::replay::RecordedRun;
 use phasemeter::source::SourceError;
 
 const CAUSE: &str = "what the system said";
@@ -26,6 +27,7 @@ fn a_message_is_whole_and_has_no_source_behind_it() {
     let write = || WriteError { path: path(), cause: cause() };
     let capture = || CaptureError::Io { path: path(), cause: cause() };
     let hook = || HookError::from(write());
+    let unwritten = || Unwritten { run: RecordedRun::new(), kept_bytes: 1, capture: None, artifact: Some(write()) };
     let category = Category::PhaseHook;
     let errors: Vec<Box<dyn Error>> = vec![
         Box::new(write()),
@@ -44,7 +46,7 @@ fn a_message_is_whole_and_has_no_source_behind_it() {
         Box::new(ProcessError::Read { input: "a".into(), cause: cause() }),
         Box::new(ProcessError::from(write())),
         Box::new(RecordError::from(capture())),
-        Box::new(RecordError::from(write())),
+        Box::new(RecordError::from(Box::new(unwritten()))),
         Box::new(RecordError::from(hook())),
         Box::new(RegistryError::Failed { category, name: "a".into(), cause: cause().into() }),
         Box::new(RemoteError::from(cause())),

@@ -2,7 +2,8 @@
 //!
 //! Reports, logs and exports are made from the capture, so all of them can be rebuilt from it later. The file is
 //! append-only. Each record reaches the operating system before the call that appended it returns, so killing the
-//! process loses nothing that was appended; a power cut loses about a second ([`SYNC_INTERVAL`]).
+//! process loses nothing that was appended; a power cut loses about a second ([`SYNC_INTERVAL`]). After a write that
+//! failed (the disk is full, say) nothing more is appended: what is in the file is all that came up to then, without a hole.
 //!
 //! # The format, byte by byte
 //!
@@ -165,9 +166,12 @@ pub enum CaptureError {
         /// What went wrong.
         cause: std::io::Error,
     },
-    /// An earlier write failed and could not be undone: appending would hide the gap.
-    #[error("{}: an earlier write failed and left a partial record; nothing more is appended", .0.display())]
+    /// An earlier write failed: appending would hide the gap.
+    #[error("{}: an earlier write failed, and nothing more is appended", .0.display())]
     Poisoned(PathBuf),
+    /// The file is no longer at its path.
+    #[error("{}: was deleted, moved or replaced while it was being written", .0.display())]
+    Gone(PathBuf),
     /// A record is longer than the format allows.
     #[error("a capture record of {bytes} bytes does not fit: at most {MAX_PAYLOAD} are allowed")]
     TooLong {

@@ -4,6 +4,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use same_file::Handle;
+
 use super::{CaptureError, CaptureRecord, EndReason, LineEnd, MAGIC};
 use crate::atomic::sync_directory;
 
@@ -21,11 +23,14 @@ const MAX_DATA: usize = 60 * 1024;
 pub struct CaptureWriter {
     file: File,
     path: PathBuf,
+    /// The file, whatever is at its path.
+    identity: Handle,
     /// Reused for each frame.
     frame: Vec<u8>,
     /// Bytes of whole records in the file.
     len: u64,
     synced: Instant,
+    /// A write failed, or the file is gone.
     poisoned: bool,
 }
 
@@ -38,16 +43,20 @@ impl CaptureWriter {
     /// [`CaptureError::Io`] if the file cannot be created or written.
     pub fn create(path: impl AsRef<Path>, run_id: &str) -> Result<Self, CaptureError> {
         let path = path.as_ref();
-        // Append mode: after a failed write is cut off, the next one lands at the new end.
+        let io = |cause| CaptureError::Io { path: path.to_owned(), cause };
         let file = OpenOptions::new().append(true).create_new(true).open(path).map_err(|cause| {
-            if cause.kind() == io::ErrorKind::AlreadyExists {
-                CaptureError::Exists(path.to_owned())
-            } else {
-                CaptureError::Io { path: path.to_owned(), cause }
-            }
+            if cause.kind() == io::ErrorKind::AlreadyExists { CaptureError::Exists(path.to_owned()) } else { io(cause) }
         })?;
-        let mut writer =
-            Self { file, path: path.to_owned(), frame: Vec::new(), len: 0, synced: Instant::now(), poisoned: false };
+        let identity = file.try_clone().and_then(Handle::from_file).map_err(io)?;
+        let mut writer = Self {
+            file,
+            path: path.to_owned(),
+            identity,
+            frame: Vec::new(),
+            len: 0,
+            synced: Instant::now(),
+            poisoned: false,
+        };
         writer.frame.extend_from_slice(&MAGIC);
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         CaptureRecord::Start {
@@ -67,7 +76,7 @@ impl CaptureWriter {
     /// # Errors
     ///
     /// [`CaptureError::TooLong`] and nothing is written; [`CaptureError::Io`] if writing fails, the partial record
-    /// is then cut off again; [`CaptureError::Poisoned`] if an earlier one could not be cut off.
+    /// is then cut off again; [`CaptureError::Poisoned`] after that, whatever the record.
     pub fn append(&mut self, record: &CaptureRecord<'_>) -> Result<(), CaptureError> {
         if self.poisoned {
             return Err(CaptureError::Poisoned(self.path.clone()));
@@ -120,13 +129,30 @@ impl CaptureWriter {
         self.append(&CaptureRecord::End { at_ns, reason })
     }
 
+    /// Looks whether the file is still at its path. One that is not takes what is written with it when it is closed, and
+    /// nothing more is appended.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError::Gone`].
+    pub fn check_in_place(&mut self) -> Result<(), CaptureError> {
+        let is_gone = match Handle::from_path(&self.path) {
+            Ok(there) => there != self.identity,
+            // Any other failure, such as too many open files, says nothing about the file.
+            Err(error) => matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        };
+        self.poisoned |= is_gone;
+        if is_gone { Err(CaptureError::Gone(self.path.clone())) } else { Ok(()) }
+    }
+
     /// Forces everything to the disk and closes the file. Returns its length in bytes.
     ///
     /// # Errors
     ///
-    /// [`CaptureError::Io`] if the disk did not take it.
+    /// [`CaptureError::Io`] if the disk did not take it, [`CaptureError::Gone`] if the file is not at its path.
     pub fn finish(mut self) -> Result<u64, CaptureError> {
         self.sync()?;
+        self.check_in_place()?;
         Ok(self.len)
     }
 
@@ -142,8 +168,10 @@ impl CaptureWriter {
 
     fn write_frame(&mut self) -> Result<(), CaptureError> {
         if let Err(cause) = self.file.write_all(&self.frame) {
-            // A partial record (disk full) would make all that follows unreadable.
-            self.poisoned = self.file.set_len(self.len).is_err();
+            // What came later would stand behind a hole.
+            self.poisoned = true;
+            // Best effort: a reader takes a partial record for a torn tail.
+            let _ = self.file.set_len(self.len);
             return Err(CaptureError::Io { path: self.path.clone(), cause });
         }
         self.len += self.frame.len() as u64;
@@ -151,9 +179,12 @@ impl CaptureWriter {
     }
 
     fn sync(&mut self) -> Result<(), CaptureError> {
-        // Also after a failure: a disk that cannot sync is asked once a second, not once a record.
         self.synced = Instant::now();
-        self.file.sync_data().map_err(|cause| CaptureError::Io { path: self.path.clone(), cause })
+        self.file.sync_data().map_err(|cause| {
+            // A disk may take late what it promised, and then not have the room for it.
+            self.poisoned = true;
+            CaptureError::Io { path: self.path.clone(), cause }
+        })
     }
 }
 
@@ -161,17 +192,45 @@ impl CaptureWriter {
 mod tests {
     use super::*;
 
-    #[test]
-    fn after_a_write_that_could_not_be_undone_nothing_is_appended() {
+    fn created() -> (tempfile::TempDir, PathBuf, CaptureWriter) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("capture.pmcap");
-        let mut writer = CaptureWriter::create(&path, "run").unwrap();
+        let writer = CaptureWriter::create(&path, "run").unwrap();
+        (dir, path, writer)
+    }
+
+    #[test]
+    fn after_a_write_that_failed_nothing_is_appended() {
+        let (_dir, path, mut writer) = created();
         let sound = writer.bytes_written();
-        // A handle that can neither write nor truncate.
+        // A handle that cannot write.
         let writable = std::mem::replace(&mut writer.file, File::open(&path).unwrap());
         assert!(matches!(writer.data(0, 1, b"x"), Err(CaptureError::Io { .. })));
         writer.file = writable;
         assert!(matches!(writer.data(0, 2, b"y"), Err(CaptureError::Poisoned(_))));
         assert_eq!(std::fs::metadata(&path).unwrap().len(), sound);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_capture_that_is_not_at_its_path_is_noticed() {
+        let takes_away: [fn(&Path); 4] = [
+            |path| std::fs::remove_file(path).unwrap(),
+            |path| std::fs::rename(path, path.with_extension("moved")).unwrap(),
+            |path| {
+                let copy = path.with_extension("copy");
+                std::fs::copy(path, &copy).unwrap();
+                std::fs::rename(copy, path).unwrap();
+            },
+            |path| std::fs::remove_dir_all(path.parent().unwrap()).unwrap(),
+        ];
+        for take_away in takes_away {
+            let (_dir, path, mut writer) = created();
+            writer.check_in_place().unwrap();
+            take_away(&path);
+            assert!(matches!(writer.check_in_place(), Err(CaptureError::Gone(_))));
+            assert!(matches!(writer.data(0, 1, b"x"), Err(CaptureError::Poisoned(_))));
+            assert!(matches!(writer.finish(), Err(CaptureError::Gone(_))));
+        }
     }
 }

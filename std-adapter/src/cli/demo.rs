@@ -35,12 +35,12 @@ mod unix {
     use anyhow::Context;
 
     use super::Args;
-    use crate::cli::record::{fail_if_a_line_failed, keep_on_failure};
+    use crate::cli::record::{could_not_write, fail_if_a_line_failed};
     use crate::cli::thresholds::exit_code;
     use crate::cli::{interrupt, print_report, progress::RecordingProgress, run_directory, run_info::RunInfo, say};
     use crate::hook::Hooks;
     use crate::mock::{LogNormalDelay, MockConfig, MockServer};
-    use crate::recorder::{RecordingOptions, RecordingSource, RecordingWatcher, record};
+    use crate::recorder::{RecordError, RecordingOptions, RecordingSource, RecordingWatcher, record};
     use crate::replay::RecordedRun;
     use crate::session::Note;
     use crate::source::unix::Pty;
@@ -102,7 +102,10 @@ mod unix {
         watcher.progress.finish();
         device.end();
         server.stop();
-        let recorded = keep_on_failure(recorded, &directory)?;
+        let recorded = recorded.map_err(|error| match error {
+            RecordError::Unwritten(unwritten) => could_not_write(*unwritten, &directory),
+            error => error.into(),
+        })?;
         let summary = recorded.summary();
         print_report(&summary)?;
         say(format_args!("the run is in {}; the server's own log of its delays is server.jsonl", directory.display()));

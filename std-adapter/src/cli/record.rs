@@ -10,9 +10,9 @@ use anyhow::{Context, bail};
 use super::run_config::{RunConfigArgs, process};
 use super::thresholds::{ThresholdArgs, exit_code};
 use super::{interrupt, progress::RecordingProgress, run_directory, run_info::RunInfo, values};
-use crate::capture::LineEnd;
+use crate::capture::{CaptureError, LineEnd};
 use crate::process::PostProcessor;
-use crate::recorder::{RecordError, RecordingOptions, RecordingSource, record};
+use crate::recorder::{RecordError, RecordingOptions, RecordingSource, Unwritten, record};
 use crate::replay::RecordedRun;
 use crate::source::{DEFAULT_BAUD, SourceSpec};
 use crate::text::to_json;
@@ -121,7 +121,13 @@ pub(super) fn to_report(
     let mut progress = RecordingProgress::new(names);
     let recorded = record(sources, options, stop, &mut progress);
     progress.finish();
-    let recorded = keep_on_failure(recorded, directory)?;
+    let recorded = match recorded {
+        Err(RecordError::Unwritten(unwritten)) => {
+            super::print_report(&unwritten.run.summary())?;
+            return Err(could_not_write(*unwritten, directory));
+        }
+        recorded => recorded.context("recording failed")?,
+    };
     let summary = recorded.summary();
     if json {
         super::print(&to_json(&summary).context("cannot write the summary as JSON")?)?;
@@ -134,15 +140,19 @@ pub(super) fn to_report(
     Ok(exit_code(&summary))
 }
 
-/// Says where the data is that was captured before a recording failed.
-pub(super) fn keep_on_failure(
-    recorded: Result<RecordedRun, RecordError>,
-    directory: &Path,
-) -> anyhow::Result<RecordedRun> {
-    recorded.with_context(|| {
-        let place = directory.display();
-        format!("recording failed, and what was captured is safe: `phasemeter replay {place}` makes its report")
-    })
+/// Says what is kept of a run that could not be written to its end, and what to do.
+pub(super) fn could_not_write(unwritten: Unwritten, directory: &Path) -> anyhow::Error {
+    let place = directory.display();
+    let kept = match &unwritten.capture {
+        Some(CaptureError::Gone(_)) => "nothing of it can be replayed, and the report is of what came before".to_owned(),
+        Some(_) => format!(
+            "recording ended there, and the {} bytes before are whole: make room, and `phasemeter replay {place}` makes \
+             their report",
+            unwritten.kept_bytes
+        ),
+        None => format!("the capture is whole: make room, and `phasemeter replay {place}` makes its report"),
+    };
+    anyhow::anyhow!("{unwritten}: {kept}")
 }
 
 /// A line that broke before its device was done is an input/output error, though the report was written.
