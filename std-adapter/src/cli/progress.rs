@@ -1,6 +1,8 @@
 //! How a recording goes, on standard error: a live line a source on a terminal, a line a transition in a pipe.
 
+mod echo;
 mod live;
+mod silence;
 
 use std::cmp::Ordering;
 use std::fmt::Write as _;
@@ -19,7 +21,11 @@ use crate::replay::{RecordedRun, RecordedSource};
 use crate::session::{Boot, Gap, Note, PhaseTelemetry, resolved};
 use crate::text::page::{WIDTH, cut, width};
 use crate::text::printable;
+use echo::{BYTES, LINES, Shown};
 use live::Live;
+use silence::Silence;
+
+pub(super) use echo::Echo;
 
 use super::verbosity::{Verbosity, verbosity};
 
@@ -36,6 +42,7 @@ const AROUND_NAME: usize = 4;
 /// Tells how a recording goes; nothing if the user wants it quiet.
 pub(super) struct RecordingProgress {
     devices: Vec<Device>,
+    echo: Echo,
     lines: Option<Lines>,
 }
 
@@ -43,6 +50,7 @@ struct Device {
     /// Its own name, or that of its source as long as it told none.
     name: String,
     live: Live,
+    silence: Silence,
     /// The boot, phase and state that was told last.
     told: Option<(u32, u16, PhaseState)>,
     gaps: usize,
@@ -71,14 +79,40 @@ impl RecordingProgress {
             let bars = bars.collect();
             Lines { all, bars, shown: Instant::now() }
         });
-        let device = |name| Device { name, live: Live::default(), told: None, gaps: 0 };
-        Self { devices: names.into_iter().map(device).collect(), lines }
+        let now = Instant::now();
+        let device =
+            |name| Device { name, live: Live::default(), silence: Silence::new(now), told: None, gaps: 0 };
+        Self { devices: names.into_iter().map(device).collect(), echo: Echo::new(), lines }
     }
 
-    /// Clears the live lines.
+    /// Clears the live lines, and says what was not shown.
     pub(super) fn finish(&self) {
         if let Some(lines) = &self.lines {
             lines.bars.iter().for_each(ProgressBar::finish_and_clear);
+        }
+        let withheld = self.echo.withheld();
+        if withheld.lines > 0 {
+            super::say(format_args!(
+                "{} lines of text ({} bytes) were not shown; the capture has them",
+                withheld.lines, withheld.bytes
+            ));
+        }
+    }
+
+    /// Shows what a device prints, within bounds.
+    fn text(&mut self, source: usize, text: &str) {
+        if let Some(device) = self.devices.get_mut(source) {
+            device.silence.printed(text);
+        }
+        for line in text.lines() {
+            match self.echo.take(line, Instant::now()) {
+                Shown::Yes => self.say(source, &format!("| {line}")),
+                Shown::NoMore => self.say(
+                    source,
+                    &format!("more text than {LINES} lines or {BYTES} bytes a second: the rest is only counted"),
+                ),
+                Shown::No => {}
+            }
         }
     }
 
@@ -172,11 +206,7 @@ impl RecordingWatcher for RecordingProgress {
     fn note(&mut self, source: u16, note: &Note) {
         let source = usize::from(source);
         match note {
-            Note::Text(text) => {
-                for line in text.lines() {
-                    self.say(source, &format!("| {line}"));
-                }
-            }
+            Note::Text(text) => self.text(source, text),
             Note::Gap(gap) => self.gap(source, gap),
             Note::Begin { after_reset } => {
                 if let Some(device) = self.devices.get_mut(source) {
@@ -205,13 +235,29 @@ impl RecordingWatcher for RecordingProgress {
             lines.shown = Instant::now();
         }
         self.name(run.sources());
+        let now = Instant::now();
         for (number, source) in run.sources().iter().enumerate() {
             self.show(number, source);
+            self.silence(number, source, now);
         }
     }
 }
 
 impl RecordingProgress {
+    /// A stall is said when it begins and when it ends, and its length stands in the live line while it lasts.
+    fn silence(&mut self, number: usize, source: &RecordedSource, now: Instant) {
+        let Some(device) = self.devices.get_mut(number) else { return };
+        let told = device.silence.look(source, now);
+        if let Some(stalled) = device.silence.stalled_for(now)
+            && let Some(bar) = self.lines.as_ref().and_then(|lines| lines.bars.get(number))
+        {
+            bar.set_message(format!("no frame for {} s", stalled.as_secs()));
+        }
+        if let Some(told) = told {
+            self.say(number, &told);
+        }
+    }
+
     /// A line that loses frames all the time is told of a few times, unless the user wants it all.
     fn gap(&mut self, source: usize, gap: &Gap) {
         let Some(device) = self.devices.get_mut(source) else { return };
