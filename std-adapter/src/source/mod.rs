@@ -2,7 +2,7 @@
 //!
 //! [`SourceSpec::parse`] turns what the user wrote into a checked description, [`SourceSpec::open`] into a [`Line`],
 //! and [`spawn_reader`] reads a line on its own thread into a channel. [`open_output`] is the other direction,
-//! for a program that plays the device.
+//! for a program that plays the device. [`listen`] waits at one TCP address for many devices, with a line for each.
 //!
 //! | written | read from |
 //! |---|---|
@@ -14,6 +14,7 @@
 //! | `unix:PATH` | a Unix stream socket's server |
 
 mod net;
+mod listen;
 #[cfg(feature = "serial")]
 mod serial;
 mod portable;
@@ -25,6 +26,7 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
+pub use listen::{ListenNews, Listening, listen};
 pub use output::{OutputError, open_output};
 pub use portable::in_process;
 pub use reader::{LineEvent, LineEventKind, spawn_reader};
@@ -56,8 +58,7 @@ pub trait Line: Send {
     /// The line is broken; further reads are pointless.
     fn read(&mut self, buf: &mut [u8]) -> io::Result<LineRead>;
 
-    /// The way back to the device, for commands. Its writes wait at most about a second; it does not outlive a serial port
-    /// that vanishes.
+    /// The way back to the device, for commands. Its writes wait at most about a second; while the device is away, they fail.
     ///
     /// # Errors
     ///

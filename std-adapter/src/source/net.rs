@@ -10,7 +10,7 @@ use super::{Line, LineRead, READ_TIMEOUT, WRITE_TIMEOUT, line_read};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long after it connected a client may have to wait to be accepted.
-const ACCEPT_INTERVAL: Duration = Duration::from_millis(10);
+pub(super) const ACCEPT_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Connects to `HOST:PORT`, trying each address of the host.
 pub(super) fn connect(address: &str) -> io::Result<TcpLine> {
@@ -32,7 +32,7 @@ pub(super) fn connect_stream(address: &str) -> io::Result<TcpStream> {
 pub(super) struct TcpLine(TcpStream);
 
 impl TcpLine {
-    fn new(stream: TcpStream) -> io::Result<Self> {
+    pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_read_timeout(Some(READ_TIMEOUT))?;
         stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
         // Commands are small and shall not wait for each other.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,7 +30,12 @@ pub(super) struct SerialLine {
     /// opens and hangs up again and again must not be waited for without end.
     deadline: Option<Instant>,
     state: State,
+    /// The way back to the device, of the port as it was opened last.
+    writing: Writing,
 }
+
+/// `None` while the port is away, and until a writer was asked for.
+type Writing = Arc<Mutex<Option<Box<dyn SerialPort>>>>;
 
 enum State {
     Open(Box<dyn SerialPort>),
@@ -41,11 +47,13 @@ enum State {
 impl SerialLine {
     pub(super) fn open(path: PathBuf, baud: u32, reconnect: Duration) -> io::Result<Self> {
         let port = open_port(&path, baud)?;
-        Ok(Self { is_pty: is_pty(&path), path, baud, reconnect, deadline: None, state: State::Open(port) })
+        let (is_pty, state) = (is_pty(&path), State::Open(port));
+        Ok(Self { is_pty, path, baud, reconnect, deadline: None, state, writing: Writing::default() })
     }
 
     /// The port hung up. On a pty that is a program closing it, an orderly end; a real port was unplugged.
     fn hung_up(&mut self, why: &str) -> LineRead {
+        *lock(&self.writing) = None;
         if self.is_pty && self.reconnect.is_zero() {
             self.state = State::Ended;
             return LineRead::Ended;
@@ -68,6 +76,7 @@ impl SerialLine {
         }
         thread::sleep(READ_TIMEOUT.min(left));
         if let Ok(port) = open_port(&self.path, self.baud) {
+            *lock(&self.writing) = writable(&*port).ok();
             self.state = State::Open(port);
         }
         Ok(LineRead::Idle)
@@ -101,10 +110,33 @@ impl Line for SerialLine {
 
     fn writer(&self) -> io::Result<Box<dyn Write + Send>> {
         let State::Open(port) = &self.state else { return Err(io::ErrorKind::NotConnected.into()) };
-        let mut port = port.try_clone().map_err(|e| explain(&e))?;
-        // The clone's own: reading keeps its time-out.
-        port.set_timeout(WRITE_TIMEOUT).map_err(|e| explain(&e))?;
-        Ok(Box::new(port))
+        *lock(&self.writing) = Some(writable(&**port)?);
+        Ok(Box::new(PortWriter(Arc::clone(&self.writing))))
+    }
+}
+
+fn lock(writing: &Writing) -> MutexGuard<'_, Option<Box<dyn SerialPort>>> {
+    writing.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A second handle of the port, for writing.
+fn writable(port: &dyn SerialPort) -> io::Result<Box<dyn SerialPort>> {
+    let mut port = port.try_clone().map_err(|e| explain(&e))?;
+    // The clone's own: reading keeps its time-out.
+    port.set_timeout(WRITE_TIMEOUT).map_err(|e| explain(&e))?;
+    Ok(port)
+}
+
+/// Writes to the port, also after it has come back.
+struct PortWriter(Writing);
+
+impl Write for PortWriter {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        lock(&self.0).as_mut().map_or(Err(io::ErrorKind::NotConnected.into()), |port| port.write(buf))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        lock(&self.0).as_mut().map_or(Err(io::ErrorKind::NotConnected.into()), Write::flush)
     }
 }
 
@@ -146,6 +178,7 @@ mod tests {
             is_pty: false,
             deadline: None,
             state: away,
+            writing: Writing::default(),
         };
         assert_eq!(line.hung_up("No such device"), LineRead::Idle);
         let error = line.read(&mut [0; 8]).unwrap_err();
@@ -156,7 +189,9 @@ mod tests {
     fn a_port_that_keeps_hanging_up_is_not_waited_for_longer() {
         let away = State::Away(String::new());
         let reconnect = Duration::from_mins(1);
-        let mut line = SerialLine { path: "x".into(), baud: 1, reconnect, is_pty: true, deadline: None, state: away };
+        let writing = Writing::default();
+        let mut line =
+            SerialLine { path: "x".into(), baud: 1, reconnect, is_pty: true, deadline: None, state: away, writing };
         line.hung_up("once");
         let deadline = line.deadline;
         assert!(deadline.is_some());
