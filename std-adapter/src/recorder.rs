@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 use crate::atomic::WriteError;
 use crate::capture::{CaptureError, CaptureReader, CaptureRecord, CaptureWriter, EndReason, LineEnd};
 use crate::hook::{Background, HookError, Hooks, PhaseWatch};
-use crate::remote::{RemoteControl, RemoteError, STOP_WITHIN};
+use crate::remote::{RemoteControl, STOP_WITHIN};
 use crate::replay::{CAPTURE_FILE, RecordedRun, write_artifacts};
 use crate::report::Thresholds;
-use crate::session::{Note, Session};
+use crate::session::Note;
 use crate::source::{Line, LineEvent, LineEventKind, spawn_reader};
 
 /// How many reads may wait for the capture; a line's own buffers take the rest.
@@ -80,6 +80,10 @@ impl RecordingOptions {
 pub trait RecordingWatcher {
     /// Something worth telling came over the line of this number.
     fn note(&mut self, source: u16, note: &Note);
+    /// So many devices, more than one, have said that they start their runs: the last of them so long after the first.
+    fn started(&mut self, devices: usize, spread: Duration) {
+        let _ = (devices, spread);
+    }
     /// About a tenth of a second passed, or records were applied.
     fn tick(&mut self, run: &RecordedRun);
 }
@@ -162,8 +166,9 @@ pub fn record(
         readers.push(spawn_reader(line, number, sender.clone(), Arc::clone(&stop_readers)));
     }
     drop(sender);
-    let started = recording.command(watcher, |remote, _| remote.start());
-    let ended = started.and_then(|()| recording.run(&events, options, stop, watcher));
+    // One right after the other, so that devices start together.
+    recording.remotes.iter_mut().flatten().for_each(RemoteControl::start);
+    let ended = recording.run(&events, options, stop, watcher);
     stop_readers.store(true, Ordering::Relaxed);
     let finished = ended.and_then(|reason| {
         // What was read already is not lost.
@@ -219,19 +224,22 @@ impl Recording {
         watcher: &mut impl RecordingWatcher,
     ) -> Result<EndReason, CaptureError> {
         let (mut frames, mut last_frame, mut over_since, mut stopped) = (0, Instant::now(), None, None);
-        let mut looked = Instant::now();
+        let (mut looked, mut has_started) = (Instant::now(), false);
         loop {
             if looked.elapsed() >= LOOK_EVERY {
                 looked = Instant::now();
                 self.capture.check_in_place()?;
             }
-            self.command(watcher, RemoteControl::poll)?;
+            self.poll_remotes(watcher)?;
+            if !has_started {
+                has_started = self.tell_started(watcher);
+            }
             let is_over = self.run.is_over();
             if stop.load(Ordering::Relaxed) {
                 let since: Instant = *stopped.get_or_insert_with(Instant::now);
                 let is_remote = self.remotes.iter().any(Option::is_some);
                 // The devices are told, and have a while to say what they measured up to now.
-                self.command(watcher, |remote, _| remote.stop())?;
+                self.remotes.iter_mut().flatten().for_each(RemoteControl::stop);
                 let within = if is_remote { STOP_WITHIN.max(options.stop_within) } else { options.stop_within };
                 if is_over {
                     return Ok(EndReason::Finished);
@@ -266,12 +274,20 @@ impl Recording {
         }
     }
 
-    /// Has every remote control do something. One that fails ends its line: nothing more can be expected of it.
-    fn command(
-        &mut self,
-        watcher: &mut impl RecordingWatcher,
-        mut act: impl FnMut(&mut RemoteControl, &Session) -> Result<(), RemoteError>,
-    ) -> Result<(), CaptureError> {
+    /// Once every device that is still there has answered its start, the watcher is told; until then false.
+    fn tell_started(&self, watcher: &mut impl RecordingWatcher) -> bool {
+        let started: Option<Vec<_>> = self.remotes.iter().flatten().map(RemoteControl::started).collect();
+        let Some(started) = started else { return false };
+        if let (Some(first), Some(last)) = (started.iter().min(), started.iter().max())
+            && started.len() > 1
+        {
+            watcher.started(started.len(), last.duration_since(*first));
+        }
+        true
+    }
+
+    /// Has every remote control look at what has come. One that fails ends its line: nothing more can be expected of it.
+    fn poll_remotes(&mut self, watcher: &mut impl RecordingWatcher) -> Result<(), CaptureError> {
         for source in 0..u16::try_from(self.remotes.len()).unwrap_or(u16::MAX) {
             let index = usize::from(source);
             let Some(state) = self.run.sources().get(index) else { continue };
@@ -279,7 +295,7 @@ impl Recording {
                 self.remotes[index] = None;
             }
             let Some(remote) = &mut self.remotes[index] else { continue };
-            let Err(error) = act(remote, &state.session) else { continue };
+            let Err(error) = remote.poll(&state.session) else { continue };
             self.remotes[index] = None;
             let (at_ns, reason) = (self.nanos(Instant::now()), error.to_string().into());
             self.append(&CaptureRecord::SourceEnd { source, at_ns, kind: LineEnd::Error, reason }, watcher)?;
@@ -335,9 +351,7 @@ impl Recording {
         let kept_bytes = self.capture.bytes_written();
         if finished.is_err() {
             // Nobody records what the devices would measure.
-            for remote in self.remotes.iter_mut().flatten() {
-                let _ = remote.stop();
-            }
+            self.remotes.iter_mut().flatten().for_each(RemoteControl::stop);
         }
         let capture = finished.and_then(|()| self.capture.finish().map(drop)).err();
         let artifact = write_artifacts(directory, &self.run.summary()).err();

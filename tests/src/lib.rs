@@ -18,7 +18,7 @@ pub use device::{Device, frames};
 pub use direct::{Direct, direct_autocorrelation, direct_merge};
 pub use monitored::MonitorDevice;
 pub use nginx::Nginx;
-pub use obedient::{Faults, PHASES, obedient_device};
+pub use obedient::{Faults, PHASES, obedient_device, obedient_device_named};
 pub use qemu::{Monitor, assert_no_frame_dropped, image, qemu};
 pub use summary::{assert_follows_schema, parse, process_document, without_names};
 pub use truth::assert_order_statistics;

@@ -36,19 +36,25 @@ pub struct Faults {
 
 /// A device at the other end of `line`, which lives until the line ends.
 pub fn obedient_device(line: Box<dyn Line>, faults: Faults) -> JoinHandle<()> {
+    obedient_device_named("obedient-7", line, faults)
+}
+
+/// The same with a name of its own.
+pub fn obedient_device_named(id: &'static str, line: Box<dyn Line>, faults: Faults) -> JoinHandle<()> {
     let stop = Arc::new(AtomicBool::new(false));
     thread::spawn(move || {
         let (sender, events) = sync_channel(64);
         // A line that listens has no way back before its client has come.
         let writer = line.writer().expect("the line has both directions");
         let reader = spawn_reader(line, 0, sender, Arc::clone(&stop));
-        Device { faults, writer, events, pieces: 0 }.serve();
+        Device { id, faults, writer, events, pieces: 0 }.serve();
         stop.store(true, Ordering::Relaxed);
         reader.join().expect("the reader has not panicked");
     })
 }
 
 struct Device {
+    id: &'static str,
     faults: Faults,
     writer: Box<dyn Write + Send>,
     events: Receiver<LineEvent>,
@@ -66,7 +72,7 @@ impl Device {
         for boot_id in 101.. {
             let mut storage = Box::new(Memory::new());
             let identity =
-                Identity { firmware: "scripted", firmware_version: "2.0", ..Identity::new("obedient-7", boot_id) };
+                Identity { firmware: "scripted", firmware_version: "2.0", ..Identity::new(self.id, boot_id) };
             let core = device::Device::new(&mut storage, identity, &[], TelemetryConfig::default(), ());
             match self.boot(core) {
                 End::Reset => {}

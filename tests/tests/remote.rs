@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,7 @@ fn listen(directory: &Path, plan: &str, arguments: &[&str]) -> (Running, String)
     fs::write(directory.join("plan.yaml"), plan).unwrap();
     let fixed = ["run", "plan.yaml", "--device", "tcp-listen:0", "--out", "run"];
     let running = Running::start(&mut phasemeter(directory, fixed.iter().chain(arguments)));
-    let address = running.wait_for_rest_of("waiting for the device to connect to ");
+    let address = running.wait_for_rest_of("waiting for a device to connect to ");
     (running, address)
 }
 
@@ -193,4 +194,70 @@ fn a_plan_runs_over_a_serial_line() {
     assert_whole(&exited, &summary);
     wait_for("the device's end", LIMIT, || device.is_finished().then_some(()));
     device.join().unwrap();
+}
+
+/// Carries bytes between the device and a serial port until told to unplug it.
+#[cfg(unix)]
+fn plugged(device: &mut std::net::TcpStream, pty: phasemeter::source::unix::Pty, unplug: &AtomicBool) {
+    use phasemeter::source::{Line, LineRead};
+    use std::io::{Read, Write};
+    let mut port = pty.into_line();
+    let mut writer = port.writer().unwrap();
+    let mut buffer = [0; 4096];
+    while !unplug.load(Ordering::Relaxed) {
+        match device.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(length) => writer.write_all(&buffer[..length]).unwrap(),
+            Err(_) => {}
+        }
+        if let Ok(LineRead::Bytes(length)) = port.read(&mut buffer) {
+            device.write_all(&buffer[..length]).unwrap();
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_continues_on_a_port_that_was_unplugged_and_plugged_in_again() {
+    use phasemeter::source::unix::Pty;
+    let place = tempfile::tempdir().unwrap();
+    let plan = "phases:\n  - {kind: profiling, workload: {get: {path: /}}, arrival: {constant: {rate: 100}}, stop: {duration: 4s}}\n";
+    fs::write(place.path().join("plan.yaml"), plan).unwrap();
+    let alias = place.path().join("ttyBoard");
+    let plug = || {
+        let pty = Pty::open().unwrap();
+        std::os::unix::fs::symlink(pty.slave_path(), &alias).unwrap();
+        pty
+    };
+    let pair = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let line = SourceSpec::parse(&format!("tcp:{}", pair.local_addr().unwrap()), 0).unwrap().open().unwrap();
+    let device = obedient_device(line, Faults::default());
+    let mut stream = pair.accept().unwrap().0;
+    stream.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
+    let (first, unplug, never) = (plug(), AtomicBool::new(false), AtomicBool::new(false));
+    let arguments = ["run", "plan.yaml", "--device", alias.to_str().unwrap(), "--out", "run", "--reconnect", "20s"];
+    let running = Running::start(&mut phasemeter(place.path(), arguments));
+    let exited = std::thread::scope(|scope| {
+        let wires = scope.spawn(|| {
+            plugged(&mut stream, first, &unplug);
+            // What the device says meanwhile goes nowhere.
+            std::thread::sleep(Duration::from_millis(700));
+            let _ = std::io::Read::read(&mut stream, &mut [0; 1 << 14]);
+            plugged(&mut stream, plug(), &never);
+        });
+        running.wait_for_rest_of("profiling started");
+        // First the name: another pty may get the number at once.
+        fs::remove_file(&alias).unwrap();
+        unplug.store(true, Ordering::Relaxed);
+        let exited = running.wait(LIMIT);
+        never.store(true, Ordering::Relaxed);
+        wires.join().unwrap();
+        exited
+    });
+    drop(stream);
+    device.join().unwrap();
+    assert_eq!(exited.code, Some(0), "{}", exited.stderr);
+    let summary = parse(&fs::read_to_string(place.path().join("run/summary.json")).unwrap());
+    assert_eq!(summary["coverage"]["ratio"], 1.0);
+    assert!(summary["coverage"]["lost_frames"].as_u64().unwrap() > 0, "{summary}");
 }

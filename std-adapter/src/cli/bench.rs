@@ -64,7 +64,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "TIME", value_parser = values::time)]
     warmup: Option<Duration>,
     /// For how long requests in flight at the end may still take.
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "30s")]
+    #[arg(long, value_name = "TIME", value_parser = values::wait, default_value = "30s")]
     grace: Duration,
     /// Makes what is random repeatable: arrivals, prompts, the order of bodies.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
@@ -173,7 +173,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             .name("load".to_owned())
             .spawn_scoped(scope, || load.run(&plan, Box::new(output), &options, Hooks::new()));
         let load = load.context("cannot start the load")?;
-        let code = to_report(vec![source], &recording, &stop, components.processors, args.json);
+        let code = to_report(vec![source], None, &recording, &stop, components.processors, args.json);
         match load.join() {
             Ok(Ok(_)) => code,
             Ok(Err(error)) => Err(error.into()),

@@ -90,8 +90,11 @@ mod unix {
         say(format_args!("a mock server at {}, a device on {}", server.url(), pty.slave_path().display()));
         let options =
             RecordingOptions { max_duration: Some(MAX_DURATION), ..RecordingOptions::new(&directory, run_id) };
-        let mut watcher =
-            DemoWatcher { progress: RecordingProgress::new(vec!["demo".to_owned()]), device: &mut device, stop: &stop };
+        let mut watcher = DemoWatcher {
+            progress: RecordingProgress::new(vec!["demo".to_owned()], None),
+            device: &mut device,
+            stop: &stop,
+        };
         let source = RecordingSource {
             identity: "pty:demo".to_owned(),
             line: Box::new(pty.into_line()),
@@ -103,7 +106,7 @@ mod unix {
         device.end();
         server.stop();
         let recorded = recorded.map_err(|error| match error {
-            RecordError::Unwritten(unwritten) => could_not_write(*unwritten, &directory),
+            RecordError::Unwritten(unwritten) => could_not_write(&unwritten, &directory),
             error => error.into(),
         })?;
         let summary = recorded.summary();

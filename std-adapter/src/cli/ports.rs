@@ -31,6 +31,19 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The names of the ports on USB: a board may be at each of them. Of others many have nothing behind them.
+pub(super) fn boards() -> anyhow::Result<Vec<String>> {
+    let found = serialport::available_ports().context("cannot list the serial ports")?;
+    Ok(on_usb(found))
+}
+
+fn on_usb(ports: Vec<SerialPortInfo>) -> Vec<String> {
+    let on_usb = ports.into_iter().filter(|port| matches!(port.port_type, SerialPortType::UsbPort(_)));
+    let mut names: Vec<_> = on_usb.map(|port| port.port_name).collect();
+    names.sort();
+    names
+}
+
 #[derive(Serialize)]
 struct List {
     schema: &'static str,
@@ -137,6 +150,11 @@ mod tests {
             "/dev/ttyACM0  Arduino usb (2341:0043) serial 8543\n/dev/ttyS0    unknown\n"
         );
         assert!(List::new(&[]).text().starts_with("no serial ports found\nhint: "));
+    }
+
+    #[test]
+    fn boards_are_on_usb() {
+        assert_eq!(on_usb(ports().into()), ["/dev/ttyACM0"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod silence;
 use std::cmp::Ordering;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -19,13 +20,14 @@ use terminal_size::{Width, terminal_size_of};
 use crate::recorder::RecordingWatcher;
 use crate::replay::{RecordedRun, RecordedSource};
 use crate::session::{Boot, Gap, Note, PhaseTelemetry, resolved};
+use crate::source::ListenNews;
 use crate::text::page::{WIDTH, cut, width};
 use crate::text::printable;
-use echo::{BYTES, LINES, Shown};
+use echo::{BYTES, LINES};
 use live::Live;
 use silence::Silence;
 
-pub(super) use echo::Echo;
+pub(super) use echo::{Echo, Shown};
 
 use super::verbosity::{Verbosity, verbosity};
 
@@ -43,6 +45,8 @@ const AROUND_NAME: usize = 4;
 pub(super) struct RecordingProgress {
     devices: Vec<Device>,
     echo: Echo,
+    /// Who comes, if devices are listened for.
+    news: Option<Receiver<ListenNews>>,
     lines: Option<Lines>,
 }
 
@@ -58,18 +62,21 @@ struct Device {
 
 struct Lines {
     all: MultiProgress,
+    /// How many have come, if devices are listened for.
+    head: Option<ProgressBar>,
     bars: Vec<ProgressBar>,
     shown: Instant,
 }
 
 impl RecordingProgress {
-    /// Progress of sources with these names.
-    pub(super) fn new(names: Vec<String>) -> Self {
+    /// Progress of sources with these names, and of who comes.
+    pub(super) fn new(names: Vec<String>, news: Option<Receiver<ListenNews>>) -> Self {
         let is_live = std::io::stderr().is_terminal() && verbosity() != Verbosity::Quiet;
         let lines = is_live.then(|| {
             let all = MultiProgress::new();
             let style = ProgressStyle::with_template("{spinner} {prefix}  {wide_msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_spinner());
+            let head = news.as_ref().map(|_| all.add(ProgressBar::new_spinner().with_style(style.clone())));
             let bars = names.iter().map(|name| {
                 let bar = all.add(ProgressBar::new_spinner().with_style(style.clone()).with_prefix(short(name)));
                 bar.enable_steady_tick(SHOW_EVERY);
@@ -77,18 +84,17 @@ impl RecordingProgress {
                 bar
             });
             let bars = bars.collect();
-            Lines { all, bars, shown: Instant::now() }
+            Lines { all, head, bars, shown: Instant::now() }
         });
         let now = Instant::now();
-        let device =
-            |name| Device { name, live: Live::default(), silence: Silence::new(now), told: None, gaps: 0 };
-        Self { devices: names.into_iter().map(device).collect(), echo: Echo::new(), lines }
+        let device = |name| Device { name, live: Live::default(), silence: Silence::new(now), told: None, gaps: 0 };
+        Self { devices: names.into_iter().map(device).collect(), echo: Echo::new(), news, lines }
     }
 
     /// Clears the live lines, and says what was not shown.
     pub(super) fn finish(&self) {
         if let Some(lines) = &self.lines {
-            lines.bars.iter().for_each(ProgressBar::finish_and_clear);
+            lines.head.iter().chain(&lines.bars).for_each(ProgressBar::finish_and_clear);
         }
         let withheld = self.echo.withheld();
         if withheld.lines > 0 {
@@ -118,10 +124,13 @@ impl RecordingProgress {
 
     fn say(&self, source: usize, what: &str) {
         let name = self.devices.get(source).map_or("?", |device| device.name.as_str());
-        let text = format!("{name}: {what}");
+        self.say_of_all(&format!("{name}: {what}"));
+    }
+
+    fn say_of_all(&self, text: &str) {
         match &self.lines {
             // Fails if standard error is gone, and then nobody reads it.
-            Some(lines) => drop(lines.all.println(printable(&text))),
+            Some(lines) => drop(lines.all.println(printable(text))),
             None => super::say(text),
         }
     }
@@ -227,6 +236,10 @@ impl RecordingWatcher for RecordingProgress {
         }
     }
 
+    fn started(&mut self, devices: usize, spread: Duration) {
+        self.say_of_all(&format!("{devices} devices started within {} ms", spread.as_millis() + 1));
+    }
+
     fn tick(&mut self, run: &RecordedRun) {
         if let Some(lines) = &mut self.lines {
             if lines.shown.elapsed() < SHOW_EVERY {
@@ -234,6 +247,7 @@ impl RecordingWatcher for RecordingProgress {
             }
             lines.shown = Instant::now();
         }
+        self.listened(run);
         self.name(run.sources());
         let now = Instant::now();
         for (number, source) in run.sources().iter().enumerate() {
@@ -244,6 +258,24 @@ impl RecordingWatcher for RecordingProgress {
 }
 
 impl RecordingProgress {
+    /// Says who has come, and who was refused; of many strays only some.
+    fn listened(&mut self, run: &RecordedRun) {
+        let Some(news) = &self.news else { return };
+        for news in news.try_iter().collect::<Vec<_>>() {
+            let text = news.to_string();
+            let is_refusal = matches!(news, ListenNews::Refused { .. });
+            if !is_refusal || self.echo.take(&text, Instant::now()) == Shown::Yes {
+                self.say_of_all(&text);
+            }
+        }
+        if let Some(head) = self.lines.as_ref().and_then(|lines| lines.head.as_ref()) {
+            let sources = run.sources();
+            let come = sources.iter().filter(|source| source.session.bytes() > 0).count();
+            let finished = sources.iter().filter(|source| source.session.is_finished()).count();
+            head.set_message(format!("{come} of {} devices have come, {finished} have finished", sources.len()));
+        }
+    }
+
     /// A stall is said when it begins and when it ends, and its length stands in the live line while it lasts.
     fn silence(&mut self, number: usize, source: &RecordedSource, now: Instant) {
         let Some(device) = self.devices.get_mut(number) else { return };

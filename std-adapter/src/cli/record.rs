@@ -3,18 +3,21 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 
 use super::run_config::{RunConfigArgs, process};
+use super::source_args::{Opened, SourceArgs};
 use super::thresholds::{ThresholdArgs, exit_code};
 use super::{interrupt, progress::RecordingProgress, run_directory, run_info::RunInfo, values};
 use crate::capture::{CaptureError, LineEnd};
 use crate::process::PostProcessor;
 use crate::recorder::{RecordError, RecordingOptions, RecordingSource, Unwritten, record};
 use crate::replay::RecordedRun;
-use crate::source::{DEFAULT_BAUD, SourceSpec};
+use crate::report::Summary;
+use crate::source::ListenNews;
 use crate::text::to_json;
 
 const NOTES: &str = "\
@@ -31,8 +34,9 @@ source has ended, or at Ctrl-C: the report is written in any case. A device that
 measures itself may have no end: --max-duration or Ctrl-C ends its recording,
 and it is complete if all up to then was observed.
 
-Example: two boards at once
-  phasemeter record /dev/ttyACM0 /dev/ttyACM1 --baud 921600 --out run-7";
+Examples: two boards at once, and fifty that connect over the network
+  phasemeter record /dev/ttyACM0 /dev/ttyACM1 --baud 921600 --out run-7
+  phasemeter record --listen 0.0.0.0:7000 --devices 50";
 
 /// Record telemetry into a run directory: capture.pmcap, summary.json, report.txt.
 ///
@@ -42,20 +46,16 @@ Example: two boards at once
 #[command(after_help = NOTES)]
 pub(super) struct Args {
     /// Where telemetry comes from, see below.
-    #[arg(required = true, value_name = "SOURCE")]
+    #[arg(required_unless_present = "listen", value_name = "SOURCE")]
     sources: Vec<String>,
     /// The run directory; a new one under ./phasemeter-runs unless given.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Bits a second of serial ports.
-    #[arg(long, default_value_t = DEFAULT_BAUD, value_parser = clap::value_parser!(u32).range(1..))]
-    baud: u32,
+    #[command(flatten)]
+    source: SourceArgs,
     /// End after so long, whatever the devices do, for example 10m.
     #[arg(long, value_name = "TIME", value_parser = values::time)]
     max_duration: Option<Duration>,
-    /// How long to wait for a serial port that vanished to come back.
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "5s")]
-    reconnect: Duration,
     #[command(flatten)]
     thresholds: ThresholdArgs,
     #[command(flatten)]
@@ -66,21 +66,11 @@ pub(super) struct Args {
 const PIPE_STOP_WITHIN: Duration = Duration::from_secs(10);
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let components = args.run_config.create(args.sources.len())?;
-    let mut hooks = components.hooks.into_iter();
-    let mut sources = Vec::new();
-    for (index, source) in args.sources.iter().enumerate() {
-        if args.sources[..index].contains(source) {
-            bail!("{source} is given twice; a source is one device");
-        }
-        let spec = SourceSpec::parse(source, args.baud)?.with_reconnect(args.reconnect);
-        let identity = spec.identity();
-        let line = spec.open()?;
-        if let Some(address) = line.local_addr() {
-            super::say(format_args!("waiting for a device to connect to {address}"));
-        }
-        sources.push(RecordingSource { identity, line, hooks: hooks.next().unwrap_or_default(), remote: None });
-    }
+    let components = args.run_config.create(args.source.count(&args.sources))?;
+    let Opened { lines, news } = args.source.open(&args.sources)?;
+    let sources = lines.into_iter().zip(components.hooks);
+    let sources = sources.map(|((identity, line), hooks)| RecordingSource { identity, line, hooks, remote: None });
+    let sources = sources.collect();
     let place = Place::new(args.out.as_deref())?;
     let thresholds = args.thresholds.thresholds();
     RunInfo::new(None, None).with(thresholds, components.stored).write(&place.directory)?;
@@ -91,7 +81,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         stop_within: if args.sources.iter().any(|source| source == "-") { PIPE_STOP_WITHIN } else { Duration::ZERO },
         ..RecordingOptions::new(&place.directory, &place.run_id)
     };
-    to_report(sources, &options, &stop, components.processors, false)
+    to_report(sources, news, &options, &stop, components.processors, false)
 }
 
 /// Where a run goes, and what it is called.
@@ -111,6 +101,7 @@ impl Place {
 /// Records the sources with progress, prints the report, or the summary as JSON, and hands the run to the post-processors.
 pub(super) fn to_report(
     sources: Vec<RecordingSource>,
+    news: Option<Receiver<ListenNews>>,
     options: &RecordingOptions,
     stop: &AtomicBool,
     processors: Vec<Box<dyn PostProcessor>>,
@@ -118,36 +109,39 @@ pub(super) fn to_report(
 ) -> anyhow::Result<ExitCode> {
     let directory = &options.directory;
     let names = sources.iter().map(|source| source.identity.clone()).collect();
-    let mut progress = RecordingProgress::new(names);
+    let mut progress = RecordingProgress::new(names, news);
     let recorded = record(sources, options, stop, &mut progress);
     progress.finish();
     let recorded = match recorded {
         Err(RecordError::Unwritten(unwritten)) => {
-            super::print_report(&unwritten.run.summary())?;
-            return Err(could_not_write(*unwritten, directory));
+            print_summary(&unwritten.run.summary(), json)?;
+            return Err(could_not_write(&unwritten, directory));
         }
         recorded => recorded.context("recording failed")?,
     };
     let summary = recorded.summary();
-    if json {
-        super::print(&to_json(&summary).context("cannot write the summary as JSON")?)?;
-    } else {
-        super::print_report(&summary)?;
-    }
+    print_summary(&summary, json)?;
     super::say(format_args!("the run is in {}", directory.display()));
     process(processors, &recorded)?;
     fail_if_a_line_failed(&recorded)?;
     Ok(exit_code(&summary))
 }
 
+fn print_summary(summary: &Summary, json: bool) -> anyhow::Result<()> {
+    if json {
+        super::print(&to_json(summary).context("cannot write the summary as JSON")?)
+    } else {
+        super::print_report(summary)
+    }
+}
+
 /// Says what is kept of a run that could not be written to its end, and what to do.
-pub(super) fn could_not_write(unwritten: Unwritten, directory: &Path) -> anyhow::Error {
+pub(super) fn could_not_write(unwritten: &Unwritten, directory: &Path) -> anyhow::Error {
     let place = directory.display();
     let kept = match &unwritten.capture {
-        Some(CaptureError::Gone(_)) => "nothing of it can be replayed, and the report is of what came before".to_owned(),
+        Some(CaptureError::Gone(_)) => "it cannot be replayed, and the report is of what came before".to_owned(),
         Some(_) => format!(
-            "recording ended there, and the {} bytes before are whole: make room, and `phasemeter replay {place}` makes \
-             their report",
+            "what came before, {} bytes, is kept: make room, and `phasemeter replay {place}` makes its report",
             unwritten.kept_bytes
         ),
         None => format!("the capture is whole: make room, and `phasemeter replay {place}` makes its report"),

@@ -1,58 +1,62 @@
-//! `phasemeter run`: uploads a plan to a device, starts it, and records what it measures.
+//! `phasemeter run`: uploads a plan to devices, starts them, and records what they measure.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use phasemeter_core::telemetry::{Reason, Refusal};
 
+use super::prepare::{Prepare, prepare};
 use super::record::{Place, to_report};
 use super::run_config::RunConfigArgs;
+use super::source_args::{Opened, SourceArgs};
 use super::thresholds::ThresholdArgs;
-use super::{interrupt, run_info::RunInfo, values};
+use super::{interrupt, ports, run_info::RunInfo, values};
 use crate::plan;
 use crate::recorder::{RecordingOptions, RecordingSource};
-use crate::remote::{Remote, RemoteError};
-use crate::source::{DEFAULT_BAUD, SourceSpec};
 
 const NOTES: &str = "\
 Devices: /dev/ttyACM0 or COM3, tcp:HOST:PORT, tcp-listen:PORT, unix:PATH. The
 line must have both directions.
 
-Ctrl-C stops the run on the device; what it measured up to then is reported. A
-second Ctrl-C ends at once.
+Of several devices, each is sent the plan; once all have it, all are started. If
+one does not take it, none is started.
 
-Example:
-  phasemeter run plan.yaml --device /dev/ttyACM0 --target http://192.168.0.7:8080";
+Ctrl-C stops the run on the devices; what they measured up to then is reported.
+A second Ctrl-C ends at once.
 
-/// Upload a plan to a device, start it there, and record its telemetry.
+Examples:
+  phasemeter run plan.yaml --device /dev/ttyACM0 --target http://192.168.0.7:8080
+  phasemeter run plan.yaml --listen 0.0.0.0:7000 --devices 50";
+
+/// Upload a plan to devices, start it there, and record their telemetry.
 ///
-/// The device checks the plan and echoes its hash before anything starts, or refuses it and says why. It repeats the
+/// A device checks the plan and echoes its hash before anything starts, or refuses it and says why. It repeats the
 /// end of each phase until this program has it whole.
 #[derive(Debug, clap::Args)]
 #[command(after_help = NOTES)]
 pub(super) struct Args {
     /// The plan file.
     plan: PathBuf,
-    /// Where the device is, see below.
-    #[arg(long, value_name = "SOURCE")]
-    device: String,
-    /// The server as the device reaches it: `http://HOST:PORT`. The device's own choice unless given.
+    /// Where a device is, see below; repeatable.
+    #[arg(long, value_name = "SOURCE", required_unless_present_any = ["listen", "all"])]
+    device: Vec<String>,
+    /// Every serial port on USB, as `phasemeter ports` lists them, has a device.
+    #[arg(long, conflicts_with = "device")]
+    all: bool,
+    #[command(flatten)]
+    source: SourceArgs,
+    /// The server as the devices reach it: `http://HOST:PORT`. Their own choice unless given.
     #[arg(long, value_name = "URL")]
     target: Option<String>,
     /// The run directory; a new one under ./phasemeter-runs unless given.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Bits a second of a serial port.
-    #[arg(long, default_value_t = DEFAULT_BAUD, value_parser = clap::value_parser!(u32).range(1..))]
-    baud: u32,
-    /// End after so long, whatever the device does, for example 10m.
+    /// End after so long, whatever the devices do, for example 10m.
     #[arg(long, value_name = "TIME", value_parser = values::time)]
     max_duration: Option<Duration>,
-    /// Cancel the run that the device may be at.
+    /// Cancel the run that a device may be at.
     #[arg(long)]
     stop_running: bool,
     #[command(flatten)]
@@ -64,33 +68,27 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let plan = plan::load(&args.plan)?;
     let target = args.target.as_deref().map_or(Ok(String::new()), address)?;
-    let components = args.run_config.create(1)?;
-    let spec = SourceSpec::parse(&args.device, args.baud)?;
-    let identity = spec.identity();
-    let line = spec.open()?;
-    if let Some(address) = line.local_addr() {
-        super::say(format_args!("waiting for the device to connect to {address}"));
+    let devices = if args.all { ports::boards()? } else { args.device.clone() };
+    if args.all && devices.is_empty() {
+        bail!("there is no serial port on USB: is a board plugged in? `phasemeter ports` lists all ports");
     }
-    let flag = interrupt::watch(|| {})?;
-    let stop = || flag.load(Ordering::Relaxed);
-    let text = |text: &str| text.lines().for_each(|line| super::say(format_args!("| {line}")));
-    let at_device = |error: RemoteError| {
-        let hint = match error {
-            RemoteError::Refused(Refusal { reason: Reason::BUSY, .. }) => " (--stop-running does)",
-            _ => "",
-        };
-        anyhow::anyhow!("{identity}: {error}{hint}")
+    let components = args.run_config.create(args.source.count(&devices))?;
+    let Opened { lines, news } = args.source.open(&devices)?;
+    let stop = interrupt::watch(|| {})?;
+    let wanted = Prepare {
+        plan: plan.run(),
+        target: &target,
+        stop_running: args.stop_running,
+        reconnect: args.source.reconnect,
     };
-    let (mut device, name) = Remote::identify(line, stop, text).map_err(at_device)?;
-    super::say(format_args!("device {name}"));
-    if args.stop_running {
-        device.stop_running(stop, text).map_err(at_device)?;
-    }
-    device.upload(&target, plan.run(), stop, text).map_err(at_device)?;
-    super::say(format_args!("the device has plan {:016x}", plan.run().content_hash()));
-    let (line, remote) = device.into_recording(plan.run().content_hash());
-    let hooks = components.hooks.into_iter().next().unwrap_or_default();
-    let source = RecordingSource { identity, line, hooks, remote: Some(remote) };
+    let prepared = prepare(lines, &wanted, &stop, news.as_ref())?;
+    let sources = prepared.into_iter().zip(components.hooks);
+    let sources = sources.map(|((identity, line, remote), hooks)| RecordingSource {
+        identity,
+        line,
+        hooks,
+        remote: Some(remote),
+    });
     let place = Place::new(args.out.as_deref())?;
     let thresholds = args.thresholds.thresholds();
     RunInfo::new(Some(&plan), args.target.as_deref()).with(thresholds, components.stored).write(&place.directory)?;
@@ -99,7 +97,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         thresholds,
         ..RecordingOptions::new(&place.directory, &place.run_id)
     };
-    to_report(vec![source], &options, &flag, components.processors, false)
+    to_report(sources.collect(), news, &options, &stop, components.processors, false)
 }
 
 /// The address and port that a URL names: a device has no resolver.

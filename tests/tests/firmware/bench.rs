@@ -44,7 +44,7 @@ impl Bench {
     /// Runs the plan against the host's `port`; `meanwhile` may interfere.
     pub(crate) fn run(&self, plan: &str, port: u16, meanwhile: impl FnOnce(&mut Both)) -> Done {
         let recorder = self.start(plan, "tcp-listen:0", port);
-        let address = recorder.wait_for_rest_of("waiting for the device to connect to ");
+        let address = recorder.wait_for_rest_of("waiting for a device to connect to ");
         let mut command = qemu(image("PHASEMETER_IMAGE"), &format!("tcp:{address}"), &[]);
         let monitor = Monitor::of(&mut command);
         let emulator = Running::start(&mut command);

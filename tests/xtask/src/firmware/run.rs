@@ -80,7 +80,7 @@ impl Setup<'_> {
                 said.lock().unwrap_or_else(PoisonError::into_inner).extend([line, "\n"]);
             }
         };
-        let line = rest_of_line(stderr, "waiting for the device to connect to ", show).with_context(|| {
+        let line = rest_of_line(stderr, "waiting for a device to connect to ", show).with_context(|| {
             let said = said.lock().unwrap_or_else(PoisonError::into_inner);
             if shows { "`phasemeter run` did not start".to_owned() } else { said.trim_end().to_owned() }
         })?;
