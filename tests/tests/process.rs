@@ -53,7 +53,8 @@ fn flat_records_are_counted_and_failures_have_no_latency() {
         assert_eq!(counts(&document, "all"), [4, 3, 1]);
         let phase = &document["phases"]["all"];
         assert_eq!((&phase["error_rate"], &phase["request_counts"]["success_rate"]), (&0.25.into(), &0.75.into()));
-        assert_eq!(phase["throughput_rps"], 1.0);
+        assert_eq!(phase["throughput_rps"], 3.0 / 8.0, "the last one ended after 8 s");
+        assert_eq!(phase["window_s"], 8.0);
         assert_eq!(phase["window"]["source"], "records");
         let latency = &phase["metrics"]["request_latency"];
         assert_eq!((&latency["unit"], &latency["count"]), (&"ms".into(), &3.into()));
@@ -168,8 +169,11 @@ fn bad_lines_are_told_with_their_place_counted_and_skipped() {
         "\u{0}",
     ];
     let input = format!("{FLAT}\n  \n{}\n{FLAT}", bad.join("\n"));
-    let exited = feed(input.as_bytes(), &["--json"]);
-    assert_eq!(exited.code, Some(0), "{}", exited.stderr);
+    let beyond = feed(input.as_bytes(), &["--json"]);
+    assert_eq!(beyond.code, Some(3));
+    assert!(beyond.stderr.ends_with("13 of 21 lines were rejected: --max-rejected allows 1 %\n"), "{}", beyond.stderr);
+    let exited = feed(input.as_bytes(), &["--json", "--max-rejected", "62"]);
+    assert_eq!((exited.code, &exited.stdout), (Some(0), &beyond.stdout), "{}", exited.stderr);
     let document = process_document(&exited.stdout);
     assert_eq!(document["rejected"], bad.len());
     assert_eq!(counts(&document, "all"), [8, 6, 2]);
@@ -191,7 +195,7 @@ fn a_long_line_is_rejected_and_what_follows_is_read() {
     input.push(b'\n');
     input.extend(FLAT.as_bytes());
     let exited = feed(&input, &["--json"]);
-    assert_eq!(exited.code, Some(0), "{}", exited.stderr);
+    assert_eq!(exited.code, Some(3), "{}", exited.stderr);
     assert!(exited.stderr.contains("-:5:") && exited.stderr.contains("longer than 16 MiB"), "{}", exited.stderr);
     assert_eq!(counts(&process_document(&exited.stdout), "all"), [8, 6, 2]);
 }
@@ -238,8 +242,19 @@ fn gzip_files_are_read_as_plain_ones() {
 fn without_any_record_there_is_no_success() {
     for nothing in ["", "\n\n", "nothing\n"] {
         let exited = feed(nothing.as_bytes(), &["--json"]);
-        assert_eq!((exited.code, exited.stdout.as_str()), (Some(2), ""));
+        assert_eq!((exited.code, exited.stdout.as_str()), (Some(3), ""));
         assert!(exited.stderr.contains("no valid record in -"), "{}", exited.stderr);
+    }
+    let warmup = r#"{"metadata": {"benchmark_phase": "warmup"}, "metrics": {}}"#;
+    let (failed, odd) = (r#"{"status": "TIMEOUT"}"#, r#"{"latency_ms": 1, "status": "odd"}"#);
+    for (line, code, said) in [
+        (warmup, 3, "nothing was measured: every request only warms the server up"),
+        (failed, 1, "no request succeeded"),
+        (odd, 0, "1 records have the status \"odd\", of which it is not known what it says"),
+    ] {
+        let exited = feed(line.as_bytes(), &[]);
+        assert_eq!(exited.code, Some(code), "{}", exited.stderr);
+        assert!(exited.stderr.contains(said), "{}", exited.stderr);
     }
     for (arguments, said) in [
         (&["missing.jsonl"][..], "missing.jsonl"),
@@ -256,10 +271,9 @@ fn without_any_record_there_is_no_success() {
 #[test]
 fn the_format_can_be_forced() {
     let aiperf = fs::read(data("profile_export.jsonl")).unwrap();
-    // Of AIPerf's records only the failed ones have a field of a flat record: an error.
     let flat = feed(&aiperf, &["--format", "flat", "--json"]);
-    assert!(flat.stderr.contains("245 in all"), "{}", flat.stderr);
-    assert_eq!(counts(&process_document(&flat.stdout), "all"), [5, 0, 5]);
+    assert!(flat.stderr.contains("250 in all") && flat.stderr.contains("no flat one"), "{}", flat.stderr);
+    assert_eq!(flat.code, Some(3));
     // The first bad lines do not decide.
     let after_garbage = [b"garbage\n\n[]\n".as_slice(), &aiperf].concat();
     let document = fed(&after_garbage, &[]);
@@ -274,16 +288,16 @@ fn files_are_one_set_or_aggregated() {
     let exited = run(place.path(), ["process", "a", "b", "--json"]);
     let together = process_document(&exited.stdout);
     assert_eq!(counts(&together, "all"), [8, 6, 2]);
-    assert_eq!(together["phases"]["all"]["throughput_rps"], 1.0, "three in 3 s, twice");
+    assert_eq!(together["phases"]["all"]["throughput_rps"], 6.0 / 16.0, "three in 8 s, twice");
     let exited = run(place.path(), ["process", "a", "b", "--json", "--aggregate", "--output", "out.json"]);
     let aggregated = process_document(&exited.stdout);
     assert_eq!(aggregated["phases"], together["phases"]);
     assert_eq!(process_document(&fs::read_to_string(place.path().join("out.json")).unwrap()), aggregated);
     let metrics = &aggregated["aggregate"]["metrics"];
     assert_eq!((&metrics["total_records"], &metrics["total_sets"]), (&8.into(), &2.into()));
-    assert_eq!((&metrics["timing"], &metrics["throughput_rps"]), (&"union".into(), &1.0.into()));
+    assert_eq!((&metrics["timing"], &metrics["throughput_rps"]), (&"union".into(), &(6.0 / 16.0).into()));
     let exited = run(place.path(), ["process", "a", "a", "b", "--aggregate", "--report"]);
-    for line in ["Total Records: 12", "Result Sets: 3", "Success Rate: 75.00%", "Throughput: 1.50 req/s (union)"] {
+    for line in ["Total Records: 12", "Result Sets: 3", "Success Rate: 75.00%", "Throughput: 0.562 req/s (union)"] {
         assert!(exited.stdout.contains(line), "{line} is not in {}", exited.stdout);
     }
 }

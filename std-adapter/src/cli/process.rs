@@ -4,17 +4,18 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::thresholds::{FAILED_RUN, INCOMPLETE, parse_percent};
 use super::verbosity::{Verbosity, verbosity};
 use crate::atomic::{check_writable, write_atomically};
 use crate::process::{
     Document, Format, PercentileRule, Percentiles, ReadOptions, ReadWatcher, Reader, Rejection, ResultSet,
     ResultsAggregator, render,
 };
-use crate::text::to_json;
+use crate::text::{quoted, to_json};
 
 const NOTES: &str = "\
 Records are JSON Lines, plain or gzip. Either one flat object a request:
@@ -23,7 +24,10 @@ with latency_ms, latency or response_time in ms and timestamp in s; or AIPerf's 
 phase_manifest.json beside it for the phases' windows; or what `mock-server --log` wrote. The first valid record tells
 which.
 
-A request failed if its error is not null, its status is \"error\", or it was cancelled.
+A request failed if its error is neither null, false, 0 nor empty, its status says so (error, failed, timeout, a code from
+400), or it was cancelled.
+
+Exit code 3: nothing was measured, or more lines were rejected than --max-rejected allows. 1: no request succeeded.
 
 Examples:
   phasemeter process artifacts/profile_export.jsonl
@@ -49,6 +53,9 @@ pub(super) struct Args {
     /// Fail at the first bad line.
     #[arg(long)]
     strict: bool,
+    /// How many of the lines may be rejected (exit code 3 beyond): a few, as a writer that was killed leaves, are no matter.
+    #[arg(long, value_name = "PERCENT", default_value = "1", value_parser = parse_percent)]
+    max_rejected: u32,
     /// Also take each file for a result set and aggregate them.
     #[arg(long)]
     aggregate: bool,
@@ -138,8 +145,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     progress.finish(sets.iter().map(ResultSet::rejected).sum());
     let set = merged(&sets)?;
+    for (status, records) in set.unknown_statuses() {
+        super::say(format_args!(
+            "{records} records have the status {}, of which it is not known what it says",
+            quoted(status)
+        ));
+    }
     if set.records() == 0 {
-        bail!("no valid record in {}", args.files.join(" "));
+        super::complain(format_args!("no valid record in {}", args.files.join(" ")));
+        return Ok(ExitCode::from(INCOMPLETE));
     }
     let mut document = Document::new(&set, args.files.clone(), &percentiles);
     let aggregator = ResultsAggregator { timing: None, percentile_rule: percentiles.rule(), percentiles };
@@ -158,7 +172,26 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         _ => render(&document),
     };
     super::print(&text)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(exit_code(&set, args.max_rejected))
+}
+
+/// The exit code of a set, with the reason if it is none of success.
+fn exit_code(set: &ResultSet, max_rejected_ppm: u32) -> ExitCode {
+    let (counts, rejected) = (set.counts(), set.rejected());
+    let lines = u128::from(set.records()) + u128::from(set.skipped()) + u128::from(rejected);
+    if counts.total() == 0 {
+        super::complain("nothing was measured: every request only warms the server up");
+        ExitCode::from(INCOMPLETE)
+    } else if counts.successful == 0 {
+        super::complain("no request succeeded");
+        ExitCode::from(FAILED_RUN)
+    } else if u128::from(rejected) * 1_000_000 > lines * u128::from(max_rejected_ppm) {
+        let allowed = f64::from(max_rejected_ppm) / 1e4;
+        super::complain(format_args!("{rejected} of {lines} lines were rejected: --max-rejected allows {allowed} %"));
+        ExitCode::from(INCOMPLETE)
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 fn merged(sets: &[ResultSet]) -> anyhow::Result<std::borrow::Cow<'_, ResultSet>> {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use crate::report::{Judgement, Summary, Thresholds};
 
 /// Exit code of a run that failed: no request succeeded, or a threshold was exceeded.
-const FAILED_RUN: u8 = 1;
+pub(super) const FAILED_RUN: u8 = 1;
 /// Exit code of a run that was not observed whole.
 pub(super) const INCOMPLETE: u8 = 3;
 
@@ -33,7 +33,7 @@ impl ThresholdArgs {
 
 /// A percentage in parts per million.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked first")]
-fn parse_percent(text: &str) -> Result<u32, String> {
+pub(super) fn parse_percent(text: &str) -> Result<u32, String> {
     let number = text.trim_end_matches('%').trim_end();
     match number.parse::<f64>() {
         Ok(percent) if (0.0..=100.0).contains(&percent) => Ok((percent * 1e4).round() as u32),

@@ -11,7 +11,7 @@ use super::moments::to_f64;
 use super::{
     PercentileRule, Percentiles, PhaseResults, PostProcessor, ProcessError, ProcessingResult, ResultSet, Windows,
 };
-use crate::text::printable;
+use crate::text::{number, printable};
 
 /// Makes many result sets into one.
 ///
@@ -39,17 +39,17 @@ impl ResultsAggregator {
     /// As [`aggregate`](Self::aggregate).
     pub fn generate_report(&self, results: &[ResultSet]) -> Result<String, ProcessError> {
         let result = self.aggregate(results)?;
-        let number = |name: &str| result.metrics().get(name).and_then(serde_json::Value::as_f64);
+        let found = |name: &str| result.metrics().get(name).and_then(serde_json::Value::as_f64);
         let mut text = String::new();
         let _ = writeln!(text, "Total Records: {}", grouped(result.record_count()));
         let _ = writeln!(text, "Result Sets: {}", grouped(results.len() as u64));
-        if let Some(rate) = number("success_rate") {
+        if let Some(rate) = found("success_rate") {
             // Only all is 100 %, and only none is 0 %.
             let percent = if rate > 0.0 && rate < 1.0 { (rate * 100.0).clamp(0.01, 99.99) } else { rate * 100.0 };
             let _ = writeln!(text, "Success Rate: {percent:.2}%");
         }
-        if let Some(rate) = number("throughput_rps") {
-            let _ = writeln!(text, "Throughput: {rate:.2} req/s ({})", name_of(self.timing(results)));
+        if let Some(rate) = found("throughput_rps") {
+            let _ = writeln!(text, "Throughput: {} ({})", number::rate(rate), name_of(self.timing(results)));
         }
         if let Some(latency) = result.metrics().get("latency_percentiles") {
             let unit = printable(latency["unit"].as_str().unwrap_or_default());

@@ -27,6 +27,10 @@ pub struct Document {
     pub rejected: u64,
     /// Valid records that count nowhere: AIPerf marked them so, or somebody watched the mock server.
     pub skipped: u64,
+    /// Statuses of flat records of which it is not known what they say, and how many have each: these count as successful
+    /// unless they have an error.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unknown_statuses: BTreeMap<String, u64>,
     /// How percentiles are chosen among the values; what is weighted by time and `adj_*` have AIPerf's own ways.
     pub percentile_rule: PercentileRule,
     /// The phases by name; flat records, which name none, are in `all`.
@@ -123,6 +127,7 @@ impl Document {
             records: set.records(),
             rejected: set.rejected(),
             skipped: set.skipped(),
+            unknown_statuses: set.unknown_statuses().clone(),
             percentile_rule: percentiles.rule(),
             phases: phases.collect(),
             aggregate: None,

@@ -6,8 +6,9 @@
 //!
 //! # One definition of failure
 //!
-//! A request failed if its record has an `error` that is not null, the status `error`, or was cancelled. Every
-//! other request succeeded: success rate and error rate add up to 1. Times of failed requests are in no distribution.
+//! A request failed if its record has an `error` that is not empty, a status such as `error`, `failed` or `timeout` in any
+//! case, an HTTP status of 400 or more, or was cancelled. Every other request succeeded: success rate and error rate add up
+//! to 1. Of statuses that are not known, there is a count. Times of failed requests are in no distribution.
 
 mod error;
 mod moments;

@@ -144,6 +144,27 @@ impl PhaseResults {
     }
 }
 
+/// Statuses of which it is not known what they say, and how many records have each.
+#[derive(Clone, Debug, Default)]
+pub(super) struct UnknownStatuses(BTreeMap<String, u64>);
+
+impl UnknownStatuses {
+    /// So many different ones are told apart,
+    const MOST: usize = 16;
+    /// by so many characters.
+    const LENGTH: usize = 64;
+    /// What further ones are counted as.
+    const OTHERS: &str = "(others)";
+
+    pub(super) fn add(&mut self, status: &str, records: u64) {
+        let cut: String = status.chars().take(Self::LENGTH).collect();
+        let told_apart = self.0.len() - usize::from(self.0.contains_key(Self::OTHERS));
+        let is_kept = self.0.contains_key(&cut) || told_apart < Self::MOST;
+        let count = self.0.entry(if is_kept { cut } else { Self::OTHERS.to_owned() }).or_default();
+        *count = count.saturating_add(records);
+    }
+}
+
 /// How much of a recorded run was observed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observation {
@@ -172,6 +193,7 @@ pub struct ResultSet {
     observation: Option<Observation>,
     rejected: u64,
     skipped: u64,
+    unknown_statuses: UnknownStatuses,
     phases: BTreeMap<String, PhaseResults>,
 }
 
@@ -210,6 +232,15 @@ impl ResultSet {
     /// How many valid records count nowhere: AIPerf marked them so, or somebody watched the mock server.
     pub fn skipped(&self) -> u64 {
         self.skipped
+    }
+
+    /// Statuses of which it is not known what they say, and how many records have each.
+    pub fn unknown_statuses(&self) -> &BTreeMap<String, u64> {
+        &self.unknown_statuses.0
+    }
+
+    pub(super) fn take_unknown(&mut self, statuses: &UnknownStatuses) {
+        statuses.0.iter().for_each(|(status, records)| self.unknown_statuses.add(status, *records));
     }
 
     pub(super) fn skip(&mut self, records: u64) {
@@ -258,6 +289,7 @@ impl ResultSet {
     pub fn merge(&mut self, other: &Self) -> Result<(), ProcessError> {
         self.reject(other.rejected);
         self.skip(other.skipped);
+        self.take_unknown(&other.unknown_statuses);
         self.observation = match (self.observation.take(), &other.observation) {
             (Some(own), Some(other)) => Some(own.join(other)),
             (own, other) => own.or_else(|| other.clone()),

@@ -1,5 +1,7 @@
 //! The processors, over sets that were read and sets that were made.
 
+use std::collections::BTreeMap;
+
 use phasemeter_core::aggregate::Timing;
 use proptest::prelude::*;
 
@@ -99,6 +101,68 @@ fn configurations_have_defaults_and_no_unknown_keys() {
     let aggregator: ResultsAggregator = serde_json::from_str(r#"{"timing": "concurrent"}"#).unwrap();
     assert_eq!(aggregator.timing, Some(Timing::Concurrent));
     assert!(serde_json::from_str::<ResultsAggregator>(r#"{"timing": "both"}"#).is_err());
+}
+
+#[test]
+fn a_record_says_in_many_ways_how_its_request_ended() {
+    let counts = |fields: &str| {
+        let set = read(&format!("{{\"latency_ms\": 5{fields}}}\n"));
+        let OutcomeCounts { successful, errors, cancelled } = set.counts();
+        assert_eq!(set.rejected(), 0, "{fields}");
+        ([successful, errors, cancelled], set.unknown_statuses().clone())
+    };
+    let (success, failure, cancelled) = ([1, 0, 0], [0, 1, 0], [0, 0, 1]);
+    for (fields, expected) in [
+        ("", success),
+        (r#", "status": "success""#, success),
+        (r#", "status": "Completed", "error": null"#, success),
+        (r#", "status": 200"#, success),
+        (r#", "status": null"#, success),
+        (r#", "error": """#, success),
+        (r#", "error": false"#, success),
+        (r#", "error": 0"#, success),
+        (r#", "error": {}, "status": "ok""#, success),
+        (r#", "error": []"#, success),
+        (r#", "status": "ERROR""#, failure),
+        (r#", "status": "timeout""#, failure),
+        (r#", "status": "Timed Out""#, failure),
+        (r#", "status": "failed", "error": false"#, failure),
+        (r#", "status": 503"#, failure),
+        (r#", "status": "404""#, failure),
+        (r#", "status": "success", "error": "broken""#, failure),
+        (r#", "error": true"#, failure),
+        (r#", "error": {"type": "x"}"#, failure),
+        (r#", "error": [0]"#, failure),
+        (r#", "status": "CANCELED", "error": "x""#, cancelled),
+        (r#", "cancelled": true"#, cancelled),
+    ] {
+        assert_eq!(counts(fields), (expected, BTreeMap::new()), "{fields}");
+    }
+    for (fields, expected, unknown) in
+        [(r#", "status": "wobbly""#, success, "wobbly"), (r#", "status": 7, "error": 1"#, failure, "7")]
+    {
+        assert_eq!(counts(fields), (expected, BTreeMap::from([(unknown.to_owned(), 1)])), "{fields}");
+    }
+    let many: String = (0..5_000).map(|at| format!("{{\"latency_ms\": 1, \"status\": \"s{at}\"}}\n")).collect();
+    let set = read(&many);
+    assert_eq!((set.unknown_statuses().len(), set.unknown_statuses().values().sum::<u64>()), (17, 5_000));
+}
+
+#[test]
+fn what_is_no_flat_record_is_none() {
+    for line in [
+        r#"{"metadata": {}, "error": "x"}"#,
+        r#"{"metrics": {}, "latency_ms": 1}"#,
+        r#"[5, null, null, 1, "ok", null, null, null, null]"#,
+        "[{\"latency_ms\": 1}]",
+    ] {
+        let set = read_with(line, ReadOptions { format: Some(Format::Flat), ..ReadOptions::default() });
+        assert_eq!((set.records(), set.rejected()), (0, 1), "{line}");
+    }
+    // A bad record of AIPerf's at the beginning is no flat one: those that follow count.
+    let good = r#"{"metadata": {}, "metrics": {"request_latency": {"value": 5, "unit": "ms"}}}"#;
+    let set = read(&format!("{{\"metadata\": 5, \"metrics\": [], \"error\": \"x\"}}\n{good}\n{good}\n"));
+    assert_eq!((set.counts().successful, set.rejected()), (2, 1));
 }
 
 /// A set of requests of 10 ms in a window of so many seconds.

@@ -62,7 +62,7 @@ pub use latencies::statistics;
 pub use scalars::{Scalars, TOTALS, is_context_overflow};
 
 use super::Percentiles;
-use super::window::{Window, Windows};
+use super::window::Windows;
 use latencies::Latencies;
 use sweep::Sweep;
 

@@ -3,7 +3,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::*;
-use crate::process::WindowSource;
+use crate::process::{Window, WindowSource};
 
 /// As AIPerf has them.
 fn linear(levels: &[f64]) -> Percentiles {

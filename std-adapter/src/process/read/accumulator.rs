@@ -61,6 +61,7 @@ impl Accumulator {
         self.lines += batch.lines;
         self.set.reject(batch.rejected);
         self.set.skip(batch.skipped);
+        self.set.take_unknown(&batch.unknown_statuses);
         batch
             .phases
             .iter()

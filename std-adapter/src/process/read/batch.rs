@@ -15,7 +15,7 @@ use super::truth::Truth;
 use crate::process::OutcomeCounts;
 use crate::process::aiperf::Request;
 use crate::process::moments::Moments;
-use crate::process::set::MAX_PHASES;
+use crate::process::set::{MAX_PHASES, UnknownStatuses};
 
 /// Bad lines of one input that are told in full; the others are counted.
 pub(super) const TOLD: usize = 10;
@@ -42,6 +42,7 @@ pub(super) struct Batch {
     pub(super) rejected: u64,
     pub(super) skipped: u64,
     pub(super) bad_lines: Vec<BadLine>,
+    pub(super) unknown_statuses: UnknownStatuses,
 }
 
 /// The records of one phase.
@@ -114,6 +115,7 @@ impl Batch {
 
     fn clear(&mut self) {
         (self.lines, self.rejected, self.skipped) = (0, 0, 0);
+        self.unknown_statuses = UnknownStatuses::default();
         self.bad_lines.clear();
         for phase in &mut self.phases {
             (phase.counts, phase.times, phase.untimed) = (OutcomeCounts::default(), None, 0);
@@ -123,12 +125,16 @@ impl Batch {
     }
 
     fn parse(&mut self, line: &[u8], format: Format) -> serde_json::Result<()> {
-        if let Ok(text) = std::str::from_utf8(line) {
+        let is_array = line.trim_ascii_start().starts_with(b"[");
+        if let Some(text) = std::str::from_utf8(line).ok().filter(|_| !is_array) {
             self.record.clear();
             let mut json = Json::new(text);
             if self.deserialize(&mut json, format).and_then(|()| json.end()).is_ok() {
                 return Ok(());
             }
+        }
+        if is_array {
+            return Err(serde::de::Error::custom("an array is no record: a record is an object"));
         }
         self.record.clear();
         let mut json = serde_json::Deserializer::from_slice(line);
@@ -157,7 +163,7 @@ impl Batch {
 
     /// Adds the record, which is valid, to its phase.
     fn keep(&mut self, format: Format) -> Result<(), &'static str> {
-        let Self { record, phases, skipped, .. } = self;
+        let Self { record, phases, skipped, unknown_statuses, .. } = self;
         if record.skip {
             *skipped += 1;
             return Ok(());
@@ -178,6 +184,9 @@ impl Batch {
             Outcome::Cancelled => &mut phase.counts.cancelled,
         };
         *counter += 1;
+        if let Some(status) = record.unknown_status.take() {
+            unknown_statuses.add(&status, 1);
+        }
         let first = record.credit_issued_ns.or(record.start_ns);
         if let (Some(first), Some(last)) = (first.or(record.end_ns), record.end_ns.or(first)) {
             let (start, end) = phase.times.unwrap_or((first, last));

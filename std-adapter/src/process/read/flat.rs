@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny};
 
-use super::request_record::{Outcome, RequestRecord, Text};
+use super::request_record::{Outcome, RequestRecord};
+use super::status::{IsError, Status};
 use crate::process::REQUEST_LATENCY;
 
 /// Reads a line into the record.
@@ -17,16 +18,21 @@ struct Fields<'a> {
     response_time: Option<f64>,
     timestamp: Option<f64>,
     #[serde(borrow)]
-    status: Option<Text<'a>>,
-    /// Anything but null is a failure.
-    error: Option<IgnoredAny>,
+    status: Option<Status<'a>>,
+    error: Option<IsError>,
     cancelled: Option<bool>,
+    /// Only AIPerf's records have these.
+    metadata: Option<IgnoredAny>,
+    metrics: Option<IgnoredAny>,
 }
 
 impl<'de> DeserializeSeed<'de> for Flat<'_> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         let fields = Fields::deserialize(deserializer)?;
+        if fields.metadata.is_some() || fields.metrics.is_some() {
+            return Err(de::Error::custom("an object with metadata or metrics is a record of AIPerf, no flat one"));
+        }
         let latency = fields.latency_ms.or(fields.latency).or(fields.response_time);
         if latency.is_none() && fields.timestamp.is_none() && fields.status.is_none() && fields.error.is_none() {
             return Err(de::Error::custom("no field of a record: latency_ms, timestamp, status or error"));
@@ -49,14 +55,13 @@ impl<'de> DeserializeSeed<'de> for Flat<'_> {
             let length = (latency.unwrap_or(0.0) * 1e6).round() as u64;
             record.end_ns = Some(nanos.saturating_add(length));
         }
-        let status = fields.status.as_ref().map_or("", |status| &*status.0);
-        record.outcome = match (fields.cancelled, fields.error) {
-            (Some(true), _) => Outcome::Cancelled,
-            _ if status == "cancelled" => Outcome::Cancelled,
-            (_, Some(_)) => Outcome::Failed,
-            _ if status == "error" => Outcome::Failed,
+        let status = fields.status.map_or(Ok(Outcome::Successful), |status| status.outcome());
+        record.outcome = match (fields.cancelled, &status, fields.error) {
+            (Some(true), ..) | (_, Ok(Outcome::Cancelled), _) => Outcome::Cancelled,
+            (_, Ok(Outcome::Failed), _) | (.., Some(IsError(true))) => Outcome::Failed,
             _ => Outcome::Successful,
         };
+        record.unknown_status = status.err();
         if let Some(latency) = latency.filter(|_| record.outcome == Outcome::Successful) {
             let tag = record.tags.number(REQUEST_LATENCY, "ms");
             record.metrics.extend(tag.map(|tag| (tag, 0..1)));

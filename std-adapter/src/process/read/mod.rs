@@ -5,6 +5,7 @@
 
 mod tags;
 mod request_record;
+mod status;
 mod flat;
 mod profile;
 mod truth;

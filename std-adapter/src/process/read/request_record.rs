@@ -25,6 +25,8 @@ pub(super) struct RequestRecord {
     pub(super) phase: String,
     pub(super) warmup: bool,
     pub(super) outcome: Outcome,
+    /// A status that says nothing that is known.
+    pub(super) unknown_status: Option<String>,
     /// AIPerf says that the request counts nowhere.
     pub(super) skip: bool,
     pub(super) context_overflow: bool,
@@ -46,6 +48,7 @@ impl RequestRecord {
         self.values.clear();
         (self.warmup, self.skip, self.context_overflow) = (false, false, false);
         self.outcome = Outcome::Successful;
+        self.unknown_status = None;
         (self.credit_issued_ns, self.start_ns, self.end_ns) = (None, None, None);
     }
 }
