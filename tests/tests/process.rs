@@ -61,8 +61,8 @@ fn flat_records_are_counted_and_failures_have_no_latency() {
         assert_eq!((&latency["min"], &latency["max"]), (&45.2.into(), &100.1.into()));
         let p50 = &latency["percentiles"]["p50"];
         let [value, lower, upper] = ["value", "lower", "upper"].map(|name| p50[name].as_f64().unwrap());
-        assert!(lower <= 50.5 && 50.5 <= upper && (value / 50.5 - 1.0).abs() <= 0.0014, "{p50}");
-        assert_eq!(lower < upper, arguments.is_empty());
+        // Few are exact. By nearest rank and between the closest ranks, it is the same one.
+        assert_eq!([value, lower, upper], [50.5; 3], "{p50}");
     }
 }
 

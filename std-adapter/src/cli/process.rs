@@ -36,7 +36,8 @@ Examples:
 
 /// Make metrics of the records of single requests.
 ///
-/// Memory does not grow with the records, and each percentile has proven bounds. Bad lines are told, counted and skipped.
+/// A thousand values of a metric or fewer are exact. Of more, memory does not grow with the records, and each percentile has
+/// proven bounds. Bad lines are told, counted and skipped.
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[derive(Debug, clap::Args)]
 #[command(after_help = NOTES)]
@@ -62,6 +63,9 @@ pub(super) struct Args {
     /// Print the aggregate in words only.
     #[arg(long, requires = "aggregate", conflicts_with = "json")]
     report: bool,
+    /// How much memory the values of all files may take, unless --exact keeps them.
+    #[arg(long, value_name = "MB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
+    memory: u32,
     /// Percentiles from 0 to 100.
     #[arg(long, value_name = "LIST", default_value = "50,75,90,95,99")]
     percentiles: Percentiles,
@@ -120,19 +124,22 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         check_writable(path).context("cannot write the output")?;
     }
     let percentiles = args.percentiles();
-    let options = || ReadOptions {
+    let memory = usize::try_from(args.memory).unwrap_or(usize::MAX).saturating_mul(1 << 20);
+    let options = |taken: usize| ReadOptions {
         format: args.format.map(Format::from),
         exact: args.exact,
         strict: args.strict,
+        memory: Some(memory.saturating_sub(taken)),
         percentiles: percentiles.clone(),
         threads: None,
     };
     let mut progress = ReadingProgress::new(&args.files);
-    let mut sets = Vec::new();
+    let mut sets: Vec<ResultSet> = Vec::new();
     // To aggregate them each file is a set of its own, otherwise all are one.
     let groups = args.files.chunks(if args.aggregate { 1 } else { args.files.len() });
     for files in groups {
-        let mut reader = Reader::new(files.join(" "), options());
+        let taken = sets.iter().map(ResultSet::bytes).sum();
+        let mut reader = Reader::new(files.join(" "), options(taken));
         for file in files {
             progress.begin();
             if file == "-" {

@@ -50,6 +50,17 @@ pub enum ProcessError {
         /// How many are allowed.
         limit: usize,
     },
+    /// The values take more memory than they may.
+    #[error(
+        "the values up to {input} take more than {} MB of memory: give more with --memory, or process fewer files at once",
+        limit >> 20
+    )]
+    Memory {
+        /// The file or the result set.
+        input: String,
+        /// How many bytes are allowed.
+        limit: usize,
+    },
     /// The file beside the records that tells the phases' windows makes no sense.
     #[error("{}: {problem}; mend it, or move it away to take the windows from the records", path.display())]
     PhaseManifest {

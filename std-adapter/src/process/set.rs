@@ -252,6 +252,12 @@ impl ResultSet {
         &self.phases
     }
 
+    /// How much memory the values of all its metrics take, in bytes.
+    pub fn bytes(&self) -> usize {
+        let metrics = self.phases.values().flat_map(|phase| phase.metrics.values());
+        metrics.map(Distribution::bytes).fold(0, usize::saturating_add)
+    }
+
     pub(super) fn phases_mut(&mut self) -> impl Iterator<Item = (&str, &mut PhaseResults)> {
         self.phases.iter_mut().map(|(name, phase)| (name.as_str(), phase))
     }

@@ -1,4 +1,4 @@
-//! Any finite `f64` in core's integer histogram, with bounds that hold for the value before it was made an integer.
+//! Any finite `f64` in core's integer histograms, with bounds that hold for the value before it was made an integer.
 //!
 //! A value `v` is counted as the integer `n` nearest to `|v| * s`. The scale `s` is 10^6, so that milliseconds become
 //! nanoseconds, times a power of two that depends on the magnitude:
@@ -9,14 +9,20 @@
 //! | 2^−6 … 2^43 | 10^6 | 15 625 |
 //! | 2^43 and more | 10^6 / 2^49 | 15 625, up to a magnitude of 2^93 |
 //!
-//! Each range has a histogram of its own, of so many buckets that it never leaves the finest scale; negative values have
-//! their own three. The histogram of a device that counts units, not nanoseconds, goes to one where `s` is 1. A bucket that holds the integers from `L` to `U` then holds values from `(L − 1/2) / s` to
-//! `(U + 1/2) / s`, and those two are at most 0.14 % from the point between them: 0.1354 % for the bucket and 0.0032 %
-//! for the rounding. Beyond the table's ends the bounds still hold, but may be wider.
+//! Each octave of `n` in each range has a histogram of its own once there is a value for it: 4 KiB, of so many buckets that it
+//! never leaves the finest scale. Negative values have their own. A bucket that holds the integers from `L` to `U` then holds
+//! values from `(L − 1/2) / s` to `(U + 1/2) / s`, and those two are at most 0.14 % from the point between them: 0.1354 % for
+//! the bucket and 0.0032 % for the rounding. Beyond the table's ends the bounds still hold, but may be wider.
+//!
+//! The histogram of a device goes whole into one of 128 KiB, as its buckets may be wider than an octave; where it counts units,
+//! not nanoseconds, `s` is 1.
 
 use phasemeter_core::histogram::{Counter, HistogramView, LatencyHistogram};
 
 use super::moments::to_f64;
+
+/// One octave at scale 8: 256 indices, and one more where its ends lie within buckets.
+type Octave = LatencyHistogram<512, u64>;
 
 /// All of `u64` at scale 8: indices from −7654 to 8730 are 16 385, and of those the lowest ones hold no integer.
 type Buckets = LatencyHistogram<16_384, u64>;
@@ -62,18 +68,23 @@ impl Sketch {
 
     /// Counts values that are in a histogram of millionths of the unit.
     pub(super) fn record_millionths<C: Counter>(&mut self, millionths: &HistogramView<C>) {
-        self.positive.of(Range::Medium).merge(millionths);
+        self.positive.device(Range::Medium).merge(millionths);
     }
 
     /// Counts values that are in a histogram of the unit.
     pub(super) fn record_units<C: Counter>(&mut self, units: &HistogramView<C>) {
-        self.positive.of(Range::Units).merge(units);
+        self.positive.device(Range::Units).merge(units);
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
         self.zeros = self.zeros.saturating_add(other.zeros);
         self.positive.merge(&other.positive);
         self.negative.merge(&other.negative);
+    }
+
+    /// How much memory the histograms take, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.positive.bytes() + self.negative.bytes()
     }
 
     /// Where all values lie, in no particular order.
@@ -104,6 +115,8 @@ enum Range {
 
 impl Range {
     const ALL: [Self; 4] = [Self::Small, Self::Medium, Self::Large, Self::Units];
+    /// How many octaves the integers of a range have.
+    const OCTAVES: usize = 64;
     const MILLIONTHS: f64 = 1e6;
     /// 2^49
     const STEP: f64 = 562_949_953_421_312.0;
@@ -131,13 +144,25 @@ impl Range {
     }
 }
 
-/// The values of one sign, by magnitude. A histogram takes 128 KiB, once there is a value for it.
+/// The values of one sign, by magnitude.
 #[derive(Clone, Debug, Default)]
-struct Side([Option<Box<Buckets>>; 4]);
+struct Side {
+    /// Those of the first range, then those of the second; empty until there is a value.
+    octaves: Vec<Option<Box<Octave>>>,
+    /// Of devices, by range.
+    devices: [Option<Box<Buckets>>; 4],
+}
 
 impl Side {
-    fn of(&mut self, range: Range) -> &mut Buckets {
-        self.0[range as usize].get_or_insert_with(empty)
+    fn device(&mut self, range: Range) -> &mut Buckets {
+        self.devices[range as usize].get_or_insert_with(empty)
+    }
+
+    fn octave(&mut self, place: usize) -> &mut Octave {
+        if self.octaves.is_empty() {
+            self.octaves.resize(Range::ALL.len() * Range::OCTAVES, None);
+        }
+        self.octaves[place].get_or_insert_with(Box::default)
     }
 
     #[inline]
@@ -145,30 +170,49 @@ impl Side {
         let range = Range::of(magnitude);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is positive, and saturates")]
         let integer = (magnitude * range.scale() + 0.5) as u64;
-        self.of(range).record(integer);
+        let octave = integer.checked_ilog2().unwrap_or(0) as usize;
+        self.octave(range as usize * Range::OCTAVES + octave).record(integer);
     }
 
     fn merge(&mut self, other: &Self) {
-        for (range, buckets) in Range::ALL.into_iter().zip(&other.0) {
+        for (place, octave) in other.octaves.iter().enumerate() {
+            if let Some(octave) = octave {
+                self.octave(place).merge(octave);
+            }
+        }
+        for (range, buckets) in Range::ALL.into_iter().zip(&other.devices) {
             if let Some(buckets) = buckets {
-                self.of(range).merge(buckets);
+                self.device(range).merge(buckets);
             }
         }
     }
 
+    fn bytes(&self) -> usize {
+        self.octaves.len() * size_of::<Option<Box<Octave>>>()
+            + self.octaves.iter().flatten().count() * size_of::<Octave>()
+            + self.devices.iter().flatten().count() * size_of::<Buckets>()
+    }
+
     fn cells(&self) -> impl Iterator<Item = Cell> {
-        Range::ALL.into_iter().zip(&self.0).filter_map(|(range, buckets)| Some((range, buckets.as_deref()?))).flat_map(
-            |(range, buckets)| {
-                let cell = move |lower, upper, count| cell(range, lower, upper, count);
-                let counted = buckets.buckets().fold(buckets.zero_count(), |sum, b| sum.saturating_add(b.count));
-                // What full counters of a device missed lies anywhere between the extremes.
-                let missing = buckets.count().saturating_sub(counted);
-                let anywhere = cell(buckets.min().unwrap_or(0), buckets.max().unwrap_or(0), missing);
-                let (least, most) = (buckets.min().unwrap_or(0), buckets.max().unwrap_or(u64::MAX));
-                let within = buckets.buckets().map(move |b| cell(b.lower.max(least), b.upper.min(most), b.count));
-                [cell(0, 0, buckets.zero_count()), anywhere].into_iter().chain(within)
-            },
-        )
+        let range_of = |place: usize| Range::ALL[place / Range::OCTAVES];
+        let octaves = self.octaves.iter().enumerate().filter_map(move |(place, octave)| {
+            let view: &HistogramView<u64> = octave.as_deref()?;
+            Some((range_of(place), view))
+        });
+        let devices = Range::ALL.into_iter().zip(&self.devices).filter_map(|(range, buckets)| {
+            let view: &HistogramView<u64> = buckets.as_deref()?;
+            Some((range, view))
+        });
+        octaves.chain(devices).flat_map(|(range, buckets)| {
+            let cell = move |lower, upper, count| cell(range, lower, upper, count);
+            let counted = buckets.buckets().fold(buckets.zero_count(), |sum, b| sum.saturating_add(b.count));
+            // What full counters of a device missed lies anywhere between the extremes.
+            let missing = buckets.count().saturating_sub(counted);
+            let anywhere = cell(buckets.min().unwrap_or(0), buckets.max().unwrap_or(0), missing);
+            let (least, most) = (buckets.min().unwrap_or(0), buckets.max().unwrap_or(u64::MAX));
+            let within = buckets.buckets().map(move |b| cell(b.lower.max(least), b.upper.min(most), b.count));
+            [cell(0, 0, buckets.zero_count()), anywhere].into_iter().chain(within)
+        })
     }
 }
 
@@ -231,12 +275,25 @@ mod tests {
         assert_eq!(cells_of(-0.0), [Cell { lower: 0.0, upper: 0.0, count: 1 }]);
     }
 
+    /// Whatever the first and the last integer of an octave.
     #[test]
     fn the_finest_scale_is_never_left() {
-        let mut buckets = Box::new(Buckets::new());
-        for value in [15_625, u64::MAX, 1 << 40] {
-            buckets.record(value);
+        for octave in 0..64_u32 {
+            let mut buckets = Octave::new();
+            let first = 1_u64 << octave;
+            for value in [first, first + (first - 1) / 2, first + (first - 1)] {
+                buckets.record(value);
+            }
+            assert_eq!(buckets.scale(), 8, "{octave}");
         }
-        assert_eq!(buckets.scale(), 8);
+    }
+
+    #[test]
+    fn memory_is_for_the_magnitudes_that_there_are() {
+        let mut sketch = Sketch::default();
+        sketch.record(&(0..100_000).map(|value| 20.0 + f64::from(value) / 10_000.0).collect::<Vec<_>>());
+        assert!(sketch.bytes() < 10_000, "{}", sketch.bytes());
+        sketch.record(&(-300..300).map(|exponent| 10_f64.powi(exponent)).collect::<Vec<_>>());
+        assert!(sketch.bytes() < 1_000_000, "{}", sketch.bytes());
     }
 }

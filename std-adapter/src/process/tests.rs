@@ -279,6 +279,29 @@ fn too_many_phases_or_metrics_are_refused() {
 }
 
 #[test]
+fn memory_is_bounded_and_the_limit_is_told() {
+    // Many metrics with a value of each magnitude: what took 23 GB.
+    let metrics = |exponent: i32| {
+        let metric =
+            |tag: i32| format!("\"m{tag}\": {{\"value\": 1e{}, \"unit\": \"x\"}}", (exponent + tag) % 300 - 150);
+        (0..100).map(metric).collect::<Vec<_>>().join(", ")
+    };
+    let text: String =
+        (0..1_200).map(|at| format!("{{\"metadata\": {{}}, \"metrics\": {{{}}}}}\n", metrics(at))).collect();
+    let set = read(&text);
+    assert_eq!((set.rejected(), set.phases()["all"].metrics().len()), (0, 100));
+    assert!((15 << 20..30 << 20).contains(&set.bytes()), "{}", set.bytes());
+    let mut reader = Reader::new("test", ReadOptions { memory: Some(10 << 20), ..ReadOptions::default() });
+    let error = reader.read("records", text.as_bytes(), &mut ()).unwrap_err().to_string();
+    assert!(
+        error.starts_with("the values up to records take more than 10 MB of memory: give more with --memory"),
+        "{error}"
+    );
+    // A run as they are.
+    assert!(read(&(0..5_000).map(|at| format!("{{\"latency_ms\": {at}}}\n")).collect::<String>()).bytes() < 100_000);
+}
+
+#[test]
 fn records_that_count_nowhere_are_skipped_and_cancelled_ones_failed() {
     let set = read(
         r#"{"metadata": {"context_overflow_skip": true}, "metrics": {}}

@@ -27,9 +27,11 @@ fn kept(values: &[f64]) -> Distribution {
     distribution
 }
 
+/// Sketched though they may be few.
 fn sketched(values: &[f64]) -> Distribution {
     let mut distribution = Distribution::new("ms");
     distribution.extend(values);
+    distribution.values = Values::Sketched(distribution.values.sketch().into_owned());
     distribution
 }
 
@@ -193,6 +195,26 @@ fn counts_that_a_full_counter_missed_widen_the_bounds() {
     assert_eq!(distribution.count(), 260_000);
     let p50 = found(&distribution, PercentileRule::NearestRank, &[50.0])[0];
     assert!(p50.lower <= 1.0 && 1.0 <= p50.upper, "{p50:?}");
+}
+
+#[test]
+fn few_values_are_exact_and_many_are_sketched_whatever_their_order() {
+    let values = |count: u32| (0..count).map(|value| f64::from((value * 7) % count)).collect::<Vec<_>>();
+    for (count, is_exact) in [(1, true), (1_000, true), (1_001, false)] {
+        let mut whole = Distribution::new("ms");
+        whole.extend(&values(count));
+        assert_eq!(whole.is_exact(), is_exact, "{count}");
+        let mut parts = Distribution::new("ms");
+        for part in values(count).chunks(99) {
+            let mut one = Distribution::new("ms");
+            one.extend(part);
+            parts.merge(&one);
+        }
+        assert_eq!((parts.is_exact(), all(&parts)), (is_exact, all(&whole)));
+        let mut both = kept(&values(count));
+        both.merge(&kept(&values(count)));
+        assert!(both.is_exact(), "both keep them");
+    }
 }
 
 #[test]

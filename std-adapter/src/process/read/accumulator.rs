@@ -12,6 +12,8 @@ use crate::process::{Percentiles, ProcessError, ResultSet, Window, WindowSource}
 pub(super) struct Accumulator {
     set: ResultSet,
     exact: bool,
+    /// How many bytes the values may take.
+    limit: Option<usize>,
     derivations: BTreeMap<String, Derive>,
     /// Of the current input: its name, its lines so far, how many bad ones were told, and the times in it by phase.
     input: String,
@@ -28,10 +30,11 @@ enum Derive {
 }
 
 impl Accumulator {
-    pub(super) fn new(set: ResultSet, exact: bool) -> Self {
+    pub(super) fn new(set: ResultSet, exact: bool, limit: Option<usize>) -> Self {
         Self {
             set,
             exact,
+            limit,
             derivations: BTreeMap::new(),
             input: String::new(),
             lines: 0,
@@ -66,7 +69,11 @@ impl Accumulator {
             .phases
             .iter()
             .filter(|phase| phase.counts.total() > 0)
-            .try_for_each(|phase| self.add_phase(phase, batch.tags()))
+            .try_for_each(|phase| self.add_phase(phase, batch.tags()))?;
+        match self.limit {
+            Some(limit) if self.set.bytes() > limit => Err(ProcessError::Memory { input: self.input.clone(), limit }),
+            _ => Ok(()),
+        }
     }
 
     fn add_phase(&mut self, batch: &PhaseBatch, tags: &[Tag]) -> Result<(), ProcessError> {

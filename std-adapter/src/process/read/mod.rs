@@ -48,6 +48,8 @@ pub struct ReadOptions {
     pub exact: bool,
     /// Take a bad line for an error.
     pub strict: bool,
+    /// How many bytes the values may take, unless they are kept for exact percentiles; any number if it is not given.
+    pub memory: Option<usize>,
     /// Which percentiles AIPerf's derived metrics shall have.
     pub percentiles: Percentiles,
     /// How many threads to read with; one for each processor if it is not given.
@@ -99,7 +101,8 @@ pub struct Reader {
 impl Reader {
     /// A reader that has read nothing; `name` is that of the result set.
     pub fn new(name: impl Into<String>, options: ReadOptions) -> Self {
-        Self { accumulator: Accumulator::new(ResultSet::new(name), options.exact), options }
+        let limit = options.memory.filter(|_| !options.exact);
+        Self { accumulator: Accumulator::new(ResultSet::new(name), options.exact, limit), options }
     }
 
     /// Reads a file as [`read`](Self::read) does. If the records are AIPerf's, the windows of the phases are those of
@@ -121,8 +124,8 @@ impl Reader {
     /// are from the first to the last time in the records.
     ///
     /// # Errors
-    /// [`ProcessError`] if it cannot be read, a metric changes its unit, there are too many phases or metrics, or with
-    /// [`strict`](ReadOptions::strict) at the first bad line.
+    /// [`ProcessError`] if it cannot be read, a metric changes its unit, there are too many phases or metrics, the values take
+    /// too much [`memory`](ReadOptions::memory), or with [`strict`](ReadOptions::strict) at the first bad line.
     pub fn read(
         &mut self,
         name: &str,
