@@ -234,8 +234,20 @@ fn gzip_files_are_read_as_plain_ones() {
     assert_eq!(phases("records.gz"), phases("records"));
     fs::write(place.path().join("torn.gz"), &packed[..packed.len() / 2]).unwrap();
     let torn = run(place.path(), ["process", "torn.gz"]);
-    assert_eq!(torn.code, Some(2));
-    assert!(torn.stderr.contains("torn.gz"), "{}", torn.stderr);
+    assert_eq!(torn.code, Some(3));
+    assert!(torn.stderr.contains("torn.gz: the compressed data breaks off ("), "{}", torn.stderr);
+    assert!(torn.stdout.contains("PARTIAL: torn.gz: the compressed data breaks off ("), "{}", torn.stdout);
+    // All that was packed before is there, but for the line within which it breaks off.
+    let document = process_document(&run(place.path(), ["process", "torn.gz", "--json"]).stdout);
+    assert!((120..=130).contains(&document["records"].as_u64().unwrap()), "{}", document["records"]);
+    assert!(document["rejected"].as_u64().unwrap() <= 1 && document["partial_reason"].is_string());
+    let mut flipped = packed.clone();
+    let middle = flipped.len() * 3 / 4;
+    flipped[middle..].iter_mut().for_each(|byte| *byte ^= 0x55);
+    fs::write(place.path().join("flipped.gz"), &flipped).unwrap();
+    let flipped = run(place.path(), ["process", "flipped.gz", "--json"]);
+    assert_eq!(flipped.code, Some(3), "{}", flipped.stderr);
+    assert!(process_document(&flipped.stdout)["records"].as_u64().unwrap() >= 125);
 }
 
 #[test]

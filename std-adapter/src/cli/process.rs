@@ -27,7 +27,8 @@ which.
 A request failed if its error is neither null, false, 0 nor empty, its status says so (error, failed, timeout, a code from
 400), or it was cancelled.
 
-Exit code 3: nothing was measured, or more lines were rejected than --max-rejected allows. 1: no request succeeded.
+Exit code 3: nothing was measured, more lines were rejected than --max-rejected allows, or gzip breaks off: what came before
+is used. 1: no request succeeded.
 
 Examples:
   phasemeter process artifacts/profile_export.jsonl
@@ -192,6 +193,9 @@ fn exit_code(set: &ResultSet, max_rejected_ppm: u32) -> ExitCode {
     } else if counts.successful == 0 {
         super::complain("no request succeeded");
         ExitCode::from(FAILED_RUN)
+    } else if let Some(reason) = set.partial_reason() {
+        super::complain(reason);
+        ExitCode::from(INCOMPLETE)
     } else if u128::from(rejected) * 1_000_000 > lines * u128::from(max_rejected_ppm) {
         let allowed = f64::from(max_rejected_ppm) / 1e4;
         super::complain(format_args!("{rejected} of {lines} lines were rejected: --max-rejected allows {allowed} %"));

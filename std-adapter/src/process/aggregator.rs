@@ -93,7 +93,7 @@ impl ResultsAggregator {
 
     /// How the throughput is made. Devices have no clock in common: they are taken to measure side by side, as a report does.
     fn timing(&self, results: &[ResultSet]) -> Option<Timing> {
-        let are_devices = !results.is_empty() && results.iter().all(|set| set.observation().is_some());
+        let are_devices = !results.is_empty() && results.iter().all(|set| set.coverage().is_some());
         self.timing.or(are_devices.then_some(Timing::Concurrent))
     }
 }

@@ -25,6 +25,8 @@ pub struct Document {
     pub records: u64,
     /// Lines that were no valid record.
     pub rejected: u64,
+    /// Why the inputs are only a part of what was measured; `None` if they are not known to be.
+    pub partial_reason: Option<String>,
     /// Valid records that count nowhere: AIPerf marked them so, or somebody watched the mock server.
     pub skipped: u64,
     /// Statuses of flat records of which it is not known what they say, and how many have each: these count as successful
@@ -126,6 +128,7 @@ impl Document {
             files,
             records: set.records(),
             rejected: set.rejected(),
+            partial_reason: set.partial_reason().map(str::to_owned),
             skipped: set.skipped(),
             unknown_statuses: set.unknown_statuses().clone(),
             percentile_rule: percentiles.rule(),

@@ -34,7 +34,7 @@ pub use metrics::MetricsProcessor;
 pub use percentiles::{PercentileError, PercentileRule, Percentiles};
 pub use read::{Format, ReadOptions, ReadWatcher, Reader, Rejection};
 pub use result::ProcessingResult;
-pub use set::{DerivedMetrics, Observation, OutcomeCounts, PhaseResults, ResultSet};
+pub use set::{DerivedMetrics, OutcomeCounts, PhaseResults, ResultSet};
 pub use text::render;
 pub use window::{Window, WindowSource, Windows};
 

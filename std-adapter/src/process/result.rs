@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Observation, ResultSet};
+use super::ResultSet;
 use crate::session::CoverageCounts;
 
 /// The outcome of one post-processor. It does not change once it is made.
@@ -25,14 +25,14 @@ pub struct ProcessingResult {
 }
 
 impl ProcessingResult {
-    /// The outcome over these result sets: a success if there was any record, and no set is of a run that was observed
-    /// only in part. Warm-up records do not count.
+    /// The outcome over these result sets: a success if there was any record, and no set is only a part of what was measured. Warm-up records do not count.
     pub fn new(results: &[ResultSet], metrics: Map<String, Value>) -> Self {
         let counts = results.iter().map(ResultSet::counts).sum::<super::OutcomeCounts>();
-        let joined = |one: Observation, other| one.join(&other);
-        let observation = results.iter().filter_map(ResultSet::observation).cloned().reduce(joined);
-        let coverage = observation.as_ref().map(|observation| observation.coverage);
-        let partial_reason = observation.and_then(|observation| observation.partial_reason);
+        let coverage =
+            results.iter().filter_map(ResultSet::coverage).reduce(|one, other| CoverageCounts::sum([one, other]));
+        let mut reasons: Vec<_> = results.iter().filter_map(ResultSet::partial_reason).collect();
+        reasons.dedup();
+        let partial_reason = (!reasons.is_empty()).then(|| reasons.join("; "));
         Self {
             success: counts.total() > 0 && partial_reason.is_none(),
             complete: partial_reason.is_none(),

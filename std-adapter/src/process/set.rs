@@ -165,32 +165,12 @@ impl UnknownStatuses {
     }
 }
 
-/// How much of a recorded run was observed.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Observation {
-    /// Observed of expected samples of the set's device.
-    pub coverage: CoverageCounts,
-    /// Why the run is partial; `None` if all of it was observed.
-    pub partial_reason: Option<String>,
-}
-
-impl Observation {
-    /// Of both: each reason once.
-    pub(super) fn join(self, other: &Self) -> Self {
-        let coverage = CoverageCounts::sum([self.coverage, other.coverage]);
-        let partial_reason = match (self.partial_reason, &other.partial_reason) {
-            (Some(one), Some(other)) if one != *other => Some(format!("{one}; {other}")),
-            (one, other) => one.or_else(|| other.clone()),
-        };
-        Self { coverage, partial_reason }
-    }
-}
-
 /// What was measured over one set of requests, by phase.
 #[derive(Clone, Debug, Default)]
 pub struct ResultSet {
     name: String,
-    observation: Option<Observation>,
+    coverage: Option<CoverageCounts>,
+    partial_reason: Option<String>,
     rejected: u64,
     skipped: u64,
     unknown_statuses: UnknownStatuses,
@@ -208,15 +188,29 @@ impl ResultSet {
         &self.name
     }
 
-    /// How much of the run was observed that the set is from; `None` of records, which do not tell.
-    pub fn observation(&self) -> Option<&Observation> {
-        self.observation.as_ref()
+    /// Observed of expected samples of the device that the set is from; `None` of records, which do not tell.
+    pub fn coverage(&self) -> Option<CoverageCounts> {
+        self.coverage
     }
 
-    /// The same set of a run of which so much was observed.
+    /// The same set of a device of which so much was observed.
     #[must_use]
-    pub fn with_observation(self, observation: Observation) -> Self {
-        Self { observation: Some(observation), ..self }
+    pub fn with_coverage(self, coverage: CoverageCounts) -> Self {
+        Self { coverage: Some(coverage), ..self }
+    }
+
+    /// Why the set is only a part of what was measured; `None` if it is not known to be.
+    pub fn partial_reason(&self) -> Option<&str> {
+        self.partial_reason.as_deref()
+    }
+
+    /// Marks the set as a part, for one more reason unless it is the same one.
+    pub fn mark_partial(&mut self, reason: &str) {
+        match &mut self.partial_reason {
+            Some(reasons) if reasons != reason => *reasons = format!("{reasons}; {reason}"),
+            Some(_) => {}
+            none => *none = Some(reason.to_owned()),
+        }
     }
 
     /// How many lines were no valid record.
@@ -296,10 +290,13 @@ impl ResultSet {
         self.reject(other.rejected);
         self.skip(other.skipped);
         self.take_unknown(&other.unknown_statuses);
-        self.observation = match (self.observation.take(), &other.observation) {
-            (Some(own), Some(other)) => Some(own.join(other)),
-            (own, other) => own.or_else(|| other.clone()),
+        self.coverage = match (self.coverage, other.coverage) {
+            (Some(own), Some(other)) => Some(CoverageCounts::sum([own, other])),
+            (own, other) => own.or(other),
         };
+        if let Some(reason) = &other.partial_reason {
+            self.mark_partial(reason);
+        }
         for (name, phase) in &other.phases {
             if self.phases.contains_key(name) {
                 self.phase(name)?.merge(phase, &other.name)?;

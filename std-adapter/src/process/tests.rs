@@ -6,6 +6,7 @@ use phasemeter_core::aggregate::Timing;
 use proptest::prelude::*;
 
 use super::*;
+use crate::session::CoverageCounts;
 
 mod printed;
 
@@ -222,7 +223,7 @@ fn sets_are_aggregated_in_turn_or_side_by_side() {
         assert_eq!(process(forced, &overlapping).metrics()["throughput_rps"], rate);
     }
     // Devices have clocks of their own.
-    let devices = overlapping.map(|set| set.with_observation(Observation::default()));
+    let devices = overlapping.map(|set| set.with_coverage(CoverageCounts::default()));
     let metrics = process(ResultsAggregator::default(), &devices).metrics().clone();
     assert_eq!((&metrics["timing"], &metrics["throughput_rps"]), (&"concurrent".into(), &30.0.into()));
 }

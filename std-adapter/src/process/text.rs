@@ -17,6 +17,9 @@ pub fn render(document: &Document) -> String {
     let mut page = Page::new(false);
     let counts = [format!("records {}", document.records), format!("rejected {}", document.rejected)];
     page.line("", document.files.iter().cloned().chain(counts));
+    if let Some(reason) = &document.partial_reason {
+        page.words("", 0, &format!("PARTIAL: {reason}"), Tone::Caution);
+    }
     for (name, phase) in &document.phases {
         page.blank();
         render_phase(&mut page, name, phase);

@@ -6,8 +6,7 @@ use phasemeter_core::plan::PhaseKind;
 
 use super::RecordedRun;
 use crate::process::{
-    Distribution, Observation, OutcomeCounts, PhaseResults, ProcessError, REQUEST_LATENCY, ResultSet, Window,
-    WindowSource,
+    Distribution, OutcomeCounts, PhaseResults, ProcessError, REQUEST_LATENCY, ResultSet, Window, WindowSource,
 };
 use crate::session::{Boot, PhaseTelemetry, seen_twice};
 
@@ -32,9 +31,11 @@ impl RecordedRun {
                 continue;
             }
             let boots = boots.filter(|(boot, _)| !left_out(*boot)).map(|(_, boot)| boot);
-            let partial_reason = summary.run.partial_reason.clone();
-            let observation = Observation { coverage: device.coverage, partial_reason };
-            sets.push(set_of(&device.id, boots)?.with_observation(observation));
+            let mut set = set_of(&device.id, boots)?.with_coverage(device.coverage);
+            if let Some(reason) = &summary.run.partial_reason {
+                set.mark_partial(reason);
+            }
+            sets.push(set);
         }
         Ok(sets)
     }

@@ -49,6 +49,11 @@ impl Accumulator {
         self.times.clear();
     }
 
+    /// Some of the input could not be read.
+    pub(super) fn mark_partial(&mut self, reason: &str) {
+        self.set.mark_partial(reason);
+    }
+
     /// The lines of the current input before the next batch.
     pub(super) fn lines(&self) -> u64 {
         self.lines

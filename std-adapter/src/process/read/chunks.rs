@@ -33,6 +33,9 @@ pub(super) struct Chunks<'a> {
     /// Within a line that is too long.
     skipping: bool,
     ended: bool,
+    /// Where gzip breaks off, all before counts.
+    is_gzip: bool,
+    broken: Option<io::Error>,
 }
 
 impl<'a> Chunks<'a> {
@@ -45,7 +48,8 @@ impl<'a> Chunks<'a> {
         } else {
             Box::new(input)
         };
-        let mut chunks = Self { input, rest: Vec::new(), next: 0, skipping: false, ended: false };
+        let mut chunks =
+            Self { input, rest: Vec::new(), next: 0, skipping: false, ended: false, is_gzip, broken: None };
         chunks.skip_byte_order_mark()?;
         Ok(chunks)
     }
@@ -60,7 +64,10 @@ impl<'a> Chunks<'a> {
                 self.skip_line()?;
                 continue;
             }
-            self.ended = self.input.by_ref().take(CHUNK as u64).read_to_end(&mut bytes)? < CHUNK;
+            self.ended = match self.input.by_ref().take(CHUNK as u64).read_to_end(&mut bytes) {
+                Ok(read) => read < CHUNK,
+                Err(cause) => self.broken_off(cause)?,
+            };
             if let Some(end) = memchr::memrchr(b'\n', &bytes).map(|end| end + 1) {
                 self.rest.extend_from_slice(&bytes[end..]);
                 bytes.truncate(end);
@@ -80,9 +87,26 @@ impl<'a> Chunks<'a> {
         Ok(Some(Chunk { number, bytes, overlong }))
     }
 
+    /// Why the input broke off before its end, if it did.
+    pub(super) fn broken(&self) -> Option<&io::Error> {
+        self.broken.as_ref()
+    }
+
+    /// What was unpacked before gzip broke off stays good: then the input has ended.
+    fn broken_off(&mut self, cause: io::Error) -> io::Result<bool> {
+        use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+        if !self.is_gzip || !matches!(cause.kind(), InvalidData | InvalidInput | UnexpectedEof) {
+            return Err(cause);
+        }
+        self.broken = Some(cause);
+        Ok(true)
+    }
+
     fn skip_byte_order_mark(&mut self) -> io::Result<()> {
         let mut start = Vec::with_capacity(BYTE_ORDER_MARK.len());
-        self.input.by_ref().take(BYTE_ORDER_MARK.len() as u64).read_to_end(&mut start)?;
+        if let Err(cause) = self.input.by_ref().take(BYTE_ORDER_MARK.len() as u64).read_to_end(&mut start) {
+            self.ended = self.broken_off(cause)?;
+        }
         if start != BYTE_ORDER_MARK {
             self.rest = start;
         }
@@ -91,7 +115,13 @@ impl<'a> Chunks<'a> {
 
     /// Passes over the input up to the end of the line, or as much as is buffered.
     fn skip_line(&mut self) -> io::Result<()> {
-        let available = self.input.fill_buf()?;
+        let available = match self.input.fill_buf() {
+            Ok(available) => available,
+            Err(cause) => {
+                self.ended = self.broken_off(cause)?;
+                return Ok(());
+            }
+        };
         let end = memchr::memchr(b'\n', available);
         let skipped = end.map_or(available.len(), |end| end + 1);
         self.ended = available.is_empty();

@@ -163,10 +163,15 @@ impl Reader {
                 scope.spawn(|| shared.work());
             }
         });
-        match shared.turn.into_inner().unwrap_or_else(PoisonError::into_inner).failure {
-            Some(failure) => Err(failure),
-            None => Ok(shared.format.into_inner()),
+        let Shared { chunks, format, turn, .. } = shared;
+        let turn = turn.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(failure) = turn.failure {
+            return Err(failure);
         }
+        if let Some(cause) = chunks.into_inner().unwrap_or_else(PoisonError::into_inner).broken() {
+            turn.accumulator.mark_partial(&format!("{name}: the compressed data breaks off ({cause})"));
+        }
+        Ok(format.into_inner())
     }
 
     /// What was read.
