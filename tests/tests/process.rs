@@ -308,6 +308,11 @@ fn files_are_one_set_or_aggregated() {
     let metrics = &aggregated["aggregate"]["metrics"];
     assert_eq!((&metrics["total_records"], &metrics["total_sets"]), (&8.into(), &2.into()));
     assert_eq!((&metrics["timing"], &metrics["throughput_rps"]), (&"union".into(), &(6.0 / 16.0).into()));
+    let exited = run(place.path(), ["process", "a", "./a", "b", "--aggregate", "--report"]);
+    assert_eq!(exited.stderr, "phasemeter: ./a is given twice: its records count twice\n");
+    let over = run(place.path(), ["process", "a", "b", "--output", "./b"]);
+    assert_eq!(over.code, Some(2));
+    assert!(over.stderr.contains("./b is an input: the output goes elsewhere"), "{}", over.stderr);
     let exited = run(place.path(), ["process", "a", "a", "b", "--aggregate", "--report"]);
     for line in ["Total Records: 12", "Result Sets: 3", "Success Rate: 75.00%", "Throughput: 0.562 req/s (union)"] {
         assert!(exited.stdout.contains(line), "{line} is not in {}", exited.stdout);

@@ -14,6 +14,8 @@ const PLUGINS: &str = "plugins:
     - {name: command, config: {command: [sh, -c, 'touch ran', hunter2]}}
   post_processors:
     - {name: metrics, config: {output_file: metrics.json}}
+    - aggregator
+    - aggregator
 ";
 /// What those write, where it is rebuilt.
 const WRITTEN: [&str; 6] = ["logs/0.log", "logs/0.log.1", "logs/1.log", "0.json", "1.json", "metrics.json"];
@@ -64,6 +66,9 @@ fn the_files_of_plugins_are_rebuilt_and_those_of_the_run_never_touched() {
         let of_run = |name: &str| read(&place.join("run").join(name));
         let (summary, report, info) = (of_run("summary.json"), of_run("report.txt"), of_run("run.json"));
         assert!(!info.contains("hunter2"), "{info}");
+        let results = ["results/aggregator.json", "results/aggregator-2.json"].map(of_run);
+        let aggregate: Value = serde_json::from_str(&results[0]).unwrap();
+        assert_eq!((&aggregate["success"], &aggregate["metrics"]["total_sets"]), (&json!(part >= 1.0), &json!(2)));
         fs::remove_file(place.join("ran")).unwrap();
         // The recording is long over, and nothing but the run directory is left of what it was given.
         for name in ["run.yaml", "a.bin", "b.bin"] {
@@ -89,6 +94,9 @@ fn the_files_of_plugins_are_rebuilt_and_those_of_the_run_never_touched() {
                 assert_eq!(original(&place, name), *written, "{name}");
             }
             assert!(!place.join("ran").exists(), "a replay runs no program");
+            for (name, written) in ["aggregator.json", "aggregator-2.json"].iter().zip(&results) {
+                assert_eq!(read(&out.join("results").join(name)), *written, "{name}");
+            }
         }
         let summary = parse(&summary);
         let metrics: Value = serde_json::from_str(&original(&place, "metrics.json")).unwrap();
@@ -178,6 +186,20 @@ fn a_run_directory_of_somebody_else_runs_nothing_and_writes_nowhere_else() {
         let replayed = run(&place, ["replay", "run"]);
         assert_eq!(replayed.code, Some(2));
         assert!(replayed.stderr.contains(said) && replayed.stderr.contains("run.json"), "{}", replayed.stderr);
+    }
+    let outside = |name: &str| {
+        let mut info = info.clone();
+        info["plugins"]["post_processors"][1]["name"] = json!(name);
+        fs::write(&path, info.to_string()).unwrap();
+        (run(&place, ["replay", "run"]), name.to_owned())
+    };
+    for (replayed, name) in ["../../taken", "/taken", ""].map(outside) {
+        assert_eq!(replayed.code, Some(2), "{name}");
+        assert!(
+            replayed.stderr.contains("run.json") && !directory.path().join("taken.json").exists(),
+            "{}",
+            replayed.stderr
+        );
     }
     info["plugins"]["post_processors"][0]["class"] = json!("my.own:Processor");
     fs::write(&path, info.to_string()).unwrap();

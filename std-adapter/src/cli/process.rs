@@ -120,7 +120,21 @@ impl From<FormatName> for Format {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     ensure!(args.files.iter().filter(|file| *file == "-").count() <= 1, "standard input can only be read once");
+    let same = |one: &str, other: &Path| match (std::fs::canonicalize(one), std::fs::canonicalize(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    };
+    for (place, file) in args.files.iter().enumerate() {
+        if args.files[..place].iter().any(|other| same(file, Path::new(other))) {
+            super::say(format_args!("{file} is given twice: its records count twice"));
+        }
+    }
     if let Some(path) = &args.output {
+        ensure!(
+            !args.files.iter().any(|file| same(file, path)),
+            "{} is an input: the output goes elsewhere",
+            path.display()
+        );
         // Not only after all has been read.
         check_writable(path).context("cannot write the output")?;
     }

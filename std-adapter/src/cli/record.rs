@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use super::run_config::{RunConfigArgs, process};
+use super::run_config::{NamedProcessor, RunConfigArgs, process};
 use super::source_args::{Opened, SourceArgs};
 use super::thresholds::{ThresholdArgs, exit_code};
 use super::{interrupt, progress::RecordingProgress, run_directory, run_info::RunInfo, values};
 use crate::capture::{CaptureError, LineEnd};
-use crate::process::PostProcessor;
 use crate::recorder::{RecordError, RecordingOptions, RecordingSource, Unwritten, record};
 use crate::replay::RecordedRun;
 use crate::report::Summary;
@@ -104,7 +103,7 @@ pub(super) fn to_report(
     news: Option<Receiver<ListenNews>>,
     options: &RecordingOptions,
     stop: &AtomicBool,
-    processors: Vec<Box<dyn PostProcessor>>,
+    processors: Vec<NamedProcessor>,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
     let directory = &options.directory;
@@ -122,7 +121,7 @@ pub(super) fn to_report(
     let summary = recorded.summary();
     print_summary(&summary, json)?;
     super::say(format_args!("the run is in {}", directory.display()));
-    process(processors, &recorded)?;
+    process(processors, &recorded, directory)?;
     fail_if_a_line_failed(&recorded)?;
     Ok(exit_code(&summary))
 }

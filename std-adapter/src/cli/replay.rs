@@ -19,8 +19,8 @@ const REBUILT: &str = "rebuilt";
 const NOTES: &str = "\
 What hooks and post-processors wrote is rebuilt under rebuilt/, which is
 replaced as a whole, by the paths that they were given: logs/a.log is
-rebuilt/logs/a.log. Nothing else is written: the files of the recording
-stay as they are. A log that had lines before the run has those of the run
+rebuilt/logs/a.log. What a post-processor has no file for is in results/. The
+files that the recording wrote elsewhere stay as they are. A log that had lines before the run has those of the run
 only. Programs (the command hook) are not run again.
 
 Thresholds and plugins are taken from run.json beside the capture.
@@ -79,13 +79,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 struct Plugins<'a> {
     registry: Registry,
     stored: &'a StoredComponents,
-    /// Where they write.
+    /// Where the run's own files go,
+    directory: &'a Path,
+    /// and theirs.
     rebuilt: PathBuf,
 }
 
 impl<'a> Plugins<'a> {
     /// They write anew below a directory.
-    fn of(stored: &'a StoredComponents, directory: &Path) -> anyhow::Result<Self> {
+    fn of(stored: &'a StoredComponents, directory: &'a Path) -> anyhow::Result<Self> {
         let rebuilt = directory.join(REBUILT);
         for left_out in stored.left_out() {
             super::say(format_args!("{} is not created again: it may do more than write files", left_out.name));
@@ -95,7 +97,7 @@ impl<'a> Plugins<'a> {
             std::fs::remove_dir_all(&rebuilt).with_context(|| format!("cannot replace {}", rebuilt.display()))?;
         }
         // Only what this program has: a run directory names no manifests.
-        Ok(Self { registry: Registry::with_builtins()?, stored, rebuilt })
+        Ok(Self { registry: Registry::with_builtins()?, stored, directory, rebuilt })
     }
 
     /// Replays with the hooks: the run, and whether each could be created.
@@ -112,7 +114,9 @@ impl<'a> Plugins<'a> {
     }
 
     fn process(&self, Replayed { run, .. }: &Replayed) -> anyhow::Result<()> {
-        process(self.stored.processors(&self.registry, &self.rebuilt)?, run)?;
+        let processors = self.stored.processors(&self.registry, &self.rebuilt)?;
+        let names = self.stored.processor_names(true);
+        process(names.into_iter().zip(processors).collect(), run, self.directory)?;
         if self.rebuilt.exists() {
             super::say(format_args!("the files of hooks and post-processors are in {}", self.rebuilt.display()));
         }

@@ -9,7 +9,7 @@ use super::{
     Bounded, Distribution, PercentileRule, Percentiles, PostProcessor, ProcessError, ProcessingResult, REQUEST_LATENCY,
     ResultSet,
 };
-use crate::atomic::{WriteError, write_atomically};
+use crate::atomic::{WriteError, check_writable, write_atomically};
 use crate::text::to_json;
 
 /// Computes the metrics of all result sets together, and writes them to a file.
@@ -43,6 +43,20 @@ impl Default for MetricsProcessor {
             percentiles: Percentiles::default(),
             percentile_rule: PercentileRule::default(),
         }
+    }
+}
+
+impl MetricsProcessor {
+    /// Checks that the metrics can be written before there are any; makes the directories of the file if it may.
+    ///
+    /// # Errors
+    /// [`ProcessError::Write`] if they cannot.
+    pub fn check_output(&self) -> Result<(), ProcessError> {
+        let Some(path) = &self.output_file else { return Ok(()) };
+        if let Some(directory) = path.parent().filter(|_| self.create_dirs) {
+            std::fs::create_dir_all(directory).map_err(WriteError::at(directory))?;
+        }
+        Ok(check_writable(path)?)
     }
 }
 

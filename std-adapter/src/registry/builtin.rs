@@ -32,7 +32,9 @@ fn register(registry: &mut Registry) -> Result<(), RegistryError> {
         Ok(Box::new(CommandHook::new(params.deserialize()?)?))
     })?;
     registry.register::<dyn PostProcessor>("phasemeter.process:MetricsProcessor", |params| {
-        Ok(Box::new(params.deserialize::<MetricsProcessor>()?))
+        let processor: MetricsProcessor = params.deserialize()?;
+        processor.check_output()?;
+        Ok(Box::new(processor))
     })?;
     registry.register::<dyn PostProcessor>("phasemeter.process:ResultsAggregator", |params| {
         Ok(Box::new(params.deserialize::<ResultsAggregator>()?))

@@ -3,17 +3,20 @@
 use std::path::Path;
 
 use phasemeter_core::hook::PhaseHook;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value as Json};
 
 use super::catalog::Registry;
 use super::component::Component;
 use super::config::Config;
 use super::error::RegistryError;
+use super::name::is_name;
 use super::protocol::Protocol;
 use super::run_config::{Configured, RunConfig};
 use crate::atomic::WriteError;
 use crate::process::PostProcessor;
+use crate::text::quoted;
 
 /// The components that a run had, in the order in which they were told.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -30,12 +33,23 @@ pub struct StoredComponents {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StoredComponent {
     /// Its short name.
+    #[serde(deserialize_with = "name")]
     pub name: String,
     /// Its class path.
     pub class: String,
     /// Its whole configuration, defaults included. `None` if a replay does not create it again: then nobody needs it, and it
     /// may have secrets.
     pub config: Option<Map<String, Json>>,
+}
+
+/// A file is called by it.
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    if is_name(&name) {
+        Ok(name)
+    } else {
+        Err(D::Error::custom(format_args!("{} is no name for a component", quoted(&name))))
+    }
 }
 
 impl RunConfig {
@@ -89,6 +103,13 @@ impl StoredComponents {
         directory: &Path,
     ) -> Result<Vec<Box<dyn PostProcessor>>, RegistryError> {
         created::<dyn PostProcessor>(&self.post_processors, registry, |config| config.below(directory))
+    }
+
+    /// The names of the post-processors that a recording had, or that a replay creates.
+    #[must_use]
+    pub fn processor_names(&self, is_replay: bool) -> Vec<String> {
+        let all = self.post_processors.iter().filter(|component| !is_replay || component.config.is_some());
+        all.map(|component| component.name.clone()).collect()
     }
 
     /// Whether a replay creates any.
