@@ -70,8 +70,8 @@ pub(super) struct Args {
     /// Percentiles from 0 to 100.
     #[arg(long, value_name = "LIST", default_value = "50,75,90,95,99")]
     percentiles: Percentiles,
-    /// How a percentile is chosen among the values: by nearest rank, or interpolated as AIPerf and NumPy do. nearest_rank unless
-    /// given; linear with --exact, which has AIPerf's own figures.
+    /// How a percentile is chosen among the values: by nearest rank, or interpolated as AIPerf does, and Python by
+    /// default. By nearest rank unless given; linear with --exact, which has AIPerf's own figures.
     #[arg(long, value_name = "RULE")]
     percentile_rule: Option<RuleName>,
     /// Also write the JSON to a file.

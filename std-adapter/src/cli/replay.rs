@@ -105,10 +105,13 @@ impl<'a> Plugins<'a> {
         let mut told = Ok(());
         let replayed = replay::replay_to(capture, |source| {
             let hooks = self.stored.hooks(&self.registry, &self.rebuilt, source);
-            hooks.map(Hooks::from).unwrap_or_else(|error| {
-                told = Err(error);
-                Hooks::new()
-            })
+            hooks.map_or_else(
+                |error| {
+                    told = Err(error);
+                    Hooks::new()
+                },
+                Hooks::from,
+            )
         })?;
         Ok((replayed, told))
     }

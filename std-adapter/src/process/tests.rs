@@ -144,8 +144,8 @@ fn a_record_says_in_many_ways_how_its_request_ended() {
     {
         assert_eq!(counts(fields), (expected, BTreeMap::from([(unknown.to_owned(), 1)])), "{fields}");
     }
-    let many: String = (0..5_000).map(|at| format!("{{\"latency_ms\": 1, \"status\": \"s{at}\"}}\n")).collect();
-    let set = read(&many);
+    let line = |at: u32| format!("{{\"latency_ms\": 1, \"status\": \"s{at}\"}}\n");
+    let set = read(&(0..5_000).map(line).collect::<String>());
     assert_eq!((set.unknown_statuses().len(), set.unknown_statuses().values().sum::<u64>()), (17, 5_000));
 }
 
@@ -287,8 +287,8 @@ fn memory_is_bounded_and_the_limit_is_told() {
             |tag: i32| format!("\"m{tag}\": {{\"value\": 1e{}, \"unit\": \"x\"}}", (exponent + tag) % 300 - 150);
         (0..100).map(metric).collect::<Vec<_>>().join(", ")
     };
-    let text: String =
-        (0..1_200).map(|at| format!("{{\"metadata\": {{}}, \"metrics\": {{{}}}}}\n", metrics(at))).collect();
+    let line = |at: i32| format!("{{\"metadata\": {{}}, \"metrics\": {{{}}}}}\n", metrics(at));
+    let text: String = (0..1_200).map(line).collect();
     let set = read(&text);
     assert_eq!((set.rejected(), set.phases()["all"].metrics().len()), (0, 100));
     assert!((15 << 20..30 << 20).contains(&set.bytes()), "{}", set.bytes());
@@ -299,7 +299,8 @@ fn memory_is_bounded_and_the_limit_is_told() {
         "{error}"
     );
     // A run as they are.
-    assert!(read(&(0..5_000).map(|at| format!("{{\"latency_ms\": {at}}}\n")).collect::<String>()).bytes() < 100_000);
+    let line = |at: u32| format!("{{\"latency_ms\": {at}}}\n");
+    assert!(read(&(0..5_000).map(line).collect::<String>()).bytes() < 100_000);
 }
 
 #[test]

@@ -187,7 +187,7 @@ fn configured<'r, P: Protocol + ?Sized>(
     for one in uses {
         match registry.get::<P>(&one.name) {
             Ok(component) => {
-                named.push(Configured { component, config: prepare(one.config.clone()), place: &one.place })
+                named.push(Configured { component, config: prepare(one.config.clone()), place: &one.place });
             }
             Err(error) => faults.extend(error.diagnostics(&one.place)),
         }
