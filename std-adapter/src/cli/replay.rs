@@ -48,11 +48,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let capture = run_directory::capture_of(&args.capture)?;
     let info = RunInfo::beside(&capture)?;
-    if info.is_none() {
-        super::say(
-            "no run.json is beside the capture: thresholds are the usual ones, and it is not known which plugins there were",
-        );
-    }
+    let is_alone = info.is_none();
     let info = info.unwrap_or_default();
     let directory = match &args.out {
         Some(out) => out.clone(),
@@ -62,6 +58,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("cannot make the directory {}", directory.display()))?;
     let plugins = Plugins::of(&info.plugins, &directory)?;
     let (mut replayed, told) = plugins.replay(&capture)?;
+    if is_alone {
+        super::say("no run.json is beside the capture: the thresholds are the usual ones, and no plugins are known");
+    }
     replayed.run.judge_by(args.thresholds.over(info.thresholds));
     if let Some(damage) = &replayed.damage {
         super::say(damage);

@@ -53,6 +53,11 @@ impl Counted {
         if self.unit == Unit::Nanoseconds { millis(value) } else { to_f64(value) }
     }
 
+    /// How many of the histogram's are one of the unit.
+    fn per_unit(&self) -> u32 {
+        if self.unit == Unit::Nanoseconds { 1_000_000 } else { 1 }
+    }
+
     fn bound(&self, value: u64, outward: fn(f64) -> f64) -> f64 {
         if self.unit == Unit::Nanoseconds { outward_millis(value, outward) } else { to_f64(value) }
     }
@@ -69,7 +74,7 @@ impl Counted {
     /// Sums that are saturated are lower bounds here too.
     fn moments(&self) -> Moments {
         let (Some(min), Some(max)) = (self.histogram.min(), self.histogram.max()) else { return Moments::default() };
-        let scale = if self.unit == Unit::Nanoseconds { 1_000_000 } else { 1 };
+        let scale = self.per_unit();
         #[expect(clippy::cast_precision_loss, reason = "a statistic in f64 has 53 bits")]
         let sum = self.histogram.sum() as f64 / f64::from(scale);
         let stdev = statistics::stdev(&self.histogram.totals(), scale).unwrap_or(0.0);
@@ -243,7 +248,7 @@ impl Distribution {
     /// The mean; `None` without values, or if the sum is beyond its range.
     pub fn mean(&self) -> Option<f64> {
         match &self.values {
-            Values::Counted(counted) => counted.histogram.mean().map(|mean| counted.value(mean)),
+            Values::Counted(counted) => statistics::mean(&counted.histogram.totals(), counted.per_unit()),
             _ => self.sum().and_then(|_| self.moments.mean()),
         }
     }
@@ -251,7 +256,7 @@ impl Distribution {
     /// The standard deviation of the population; `None` without values, or if a sum is beyond its range.
     pub fn stdev(&self) -> Option<f64> {
         match &self.values {
-            Values::Counted(counted) => counted.histogram.stdev().map(|stdev| counted.value(stdev)),
+            Values::Counted(counted) => statistics::stdev(&counted.histogram.totals(), counted.per_unit()),
             _ => self.moments.stdev().filter(|stdev| stdev.is_finite()),
         }
     }
