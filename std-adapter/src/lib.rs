@@ -11,6 +11,7 @@
 //! | [`source`] | where bytes come from: serial ports (`serial`), ptys, sockets, files | |
 //! | [`capture`] | the append-only file that every byte goes to first | |
 //! | [`session`] | one device's line: frames, boots, phases, histograms, and what was lost | |
+//! | [`uncertainty`] | sampling intervals, early stopping, dependence, stationarity: how far one run can be trusted | |
 //! | [`hook`] | what the host does when a phase starts, ends or times out | |
 //! | [`remote`] | commands to a device: upload a plan, start, acknowledge, stop | |
 //! | [`process`] | the records of every request, made into metrics | `process` |
@@ -43,6 +44,7 @@ pub mod source;
 pub mod capture;
 mod statistics;
 pub mod session;
+pub mod uncertainty;
 pub mod hook;
 pub mod remote;
 #[cfg(feature = "process")]

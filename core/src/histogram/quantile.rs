@@ -30,6 +30,13 @@ impl<C: Counter> HistogramView<C> {
         Some(percentiles.map(|percentile| self.at_rank(percentile.rank(self.count), missing, &mut walk)))
     }
 
+    /// The value of this rank, from 1 for the smallest to the [count](super::Histogram::count) for the largest, with the same
+    /// bounds as a [`quantile`](Self::quantile); `None` for a rank that there is not.
+    pub fn order_statistic(&self, rank: u64) -> Option<Quantile> {
+        let exists = (1..=self.count).contains(&rank);
+        exists.then(|| self.at_rank(rank, self.missing(), &mut Walk::new(self)))
+    }
+
     /// Whether there are enough values for a percentile to be more than a repetition of the maximum.
     pub fn resolves(&self, percentile: Percentile) -> bool {
         percentile.resolved_by(self.count())

@@ -111,6 +111,11 @@ fn assert_quantiles_bound<const N: usize>(values: &[u64]) {
         let allowed = u128::from(truth) * u128::from(histogram.relative_error_ppm()) + 500_000;
         assert!(u128::from(value.abs_diff(truth)) * 1_000_000 <= allowed, "{percentile}: {value} for {truth}");
     }
+    for (rank, truth) in (1..).zip(&sorted) {
+        let Quantile { value, lower, upper } = histogram.order_statistic(rank).unwrap();
+        assert!(lower <= *truth && *truth <= upper && lower <= value && value <= upper, "{rank}: {truth}");
+    }
+    assert_eq!([0, sorted.len() as u64 + 1].map(|rank| histogram.order_statistic(rank)), [None; 2]);
     assert_eq!(histogram.quantile(Percentile::P0).unwrap().value, sorted[0]);
     assert_eq!(histogram.quantile(Percentile::P100).unwrap().value, sorted[sorted.len() - 1]);
 }

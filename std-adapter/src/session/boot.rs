@@ -177,7 +177,7 @@ impl Boot {
                 self.table.check_id(part.metric)?;
                 let unbroken = self.sequence.is_unbroken();
                 let phase = self.phase_mut(part.phase, room)?;
-                phase.take_totals(number, part, unbroken).map(|()| false)
+                phase.take_totals(number, part, unbroken, room).map(|()| false)
             }
             Frame::PhasePlanned(planned) => {
                 self.phase_mut(planned.index, room)?.take_plan(&planned.phase).map(|()| false)

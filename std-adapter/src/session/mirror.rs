@@ -1,15 +1,13 @@
 //! One histogram put together from the frames that describe it.
 
 use phasemeter_core::autocorrelation::Lag1;
-use phasemeter_core::histogram::{LatencyHistogram, MAX_SCALE, MIN_SCALE, Totals};
+use phasemeter_core::histogram::{MAX_SCALE, MIN_SCALE, Totals};
 use phasemeter_core::telemetry::Buckets;
 
+use super::checkpoints::{Checkpoint, Checkpoints, Moment};
 use super::counts::{Counts, NotKept};
-use super::limits::{MAX_BUCKETS, Room};
+use super::limits::{HostHistogram, Room};
 use crate::statistics;
-
-/// The host's histogram: takes any device's of up to 4,096 buckets at the device's own resolution.
-pub type HostHistogram = LatencyHistogram<{ MAX_BUCKETS as usize }, u64>;
 
 /// Why a frame about a histogram is not taken, or not wholly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +37,7 @@ pub struct Mirror {
     told: Option<(u64, Told)>,
     /// The totals of the last whole snapshot.
     whole: Option<Told>,
+    checkpoints: Checkpoints,
 }
 
 /// What a frame of totals tells.
@@ -50,7 +49,14 @@ struct Told {
 
 impl Default for Mirror {
     fn default() -> Self {
-        Self { scale: MAX_SCALE, counts: Counts::default(), newest: 0, told: None, whole: None }
+        Self {
+            scale: MAX_SCALE,
+            counts: Counts::default(),
+            newest: 0,
+            told: None,
+            whole: None,
+            checkpoints: Checkpoints::default(),
+        }
     }
 }
 
@@ -66,7 +72,7 @@ impl Mirror {
         }
         self.lower_scale(buckets.scale);
         let (mut rose, mut fault) = (false, None);
-        let Room { buckets: room, run, .. } = room;
+        let Room { buckets: room, run, checkpoints, .. } = room;
         run.clear();
         let (mut start, mut next, counts) = (0, 0, &mut self.counts);
         let mut raise = |start, run: &[u64]| {
@@ -90,7 +96,7 @@ impl Mirror {
         if rose {
             self.newest = self.newest.max(number);
             // A part that comes late may be the last that was missing.
-            self.judge(false);
+            self.judge(false, checkpoints);
         }
         if read.is_err() { Err(Fault::Malformed) } else { fault.map_or(Ok(()), Err) }
     }
@@ -99,7 +105,14 @@ impl Mirror {
     /// nothing of it is missing. `unbroken` tells whether every frame of the boot has come, in order.
     ///
     /// The cost is that of the counts that rose since the last whole snapshot.
-    pub(super) fn commit(&mut self, number: u64, totals: &Totals, lag1: &Lag1, unbroken: bool) -> Result<(), Fault> {
+    pub(super) fn commit(
+        &mut self,
+        number: u64,
+        totals: &Totals,
+        lag1: &Lag1,
+        unbroken: bool,
+        room: &mut Room,
+    ) -> Result<(), Fault> {
         if !(MIN_SCALE..=MAX_SCALE).contains(&totals.scale) {
             return Err(Fault::Malformed);
         }
@@ -118,7 +131,7 @@ impl Mirror {
         }
         self.told = Some((number, telling));
         self.lower_scale(totals.scale);
-        self.judge(unbroken);
+        self.judge(unbroken, &mut room.checkpoints);
         Ok(())
     }
 
@@ -130,6 +143,17 @@ impl Mirror {
     /// How much the values of the last whole snapshot resemble the ones before them; that of no values if there is none.
     pub fn lag1(&self) -> Lag1 {
         self.whole.as_ref().map_or(Lag1::NONE, |whole| whole.lag1)
+    }
+
+    /// The whole snapshots at some moments of the phase, the earliest first and the last one last, put together anew: at most
+    /// 17, about as many samples apart as each other.
+    pub fn moments(&self) -> Vec<Moment> {
+        let Some(histogram) = self.histogram() else { return Vec::new() };
+        let last = Moment { histogram, lag1: self.lag1() };
+        let mut moments: Vec<_> = self.checkpoints.kept().iter().filter_map(Checkpoint::moment).collect();
+        moments.retain(|moment| moment.histogram.count() < last.histogram.count());
+        moments.push(last);
+        moments
     }
 
     /// How many samples the last whole snapshot holds.
@@ -152,7 +176,7 @@ impl Mirror {
         self.observed() == 0 || self.build().is_some()
     }
 
-    fn judge(&mut self, unbroken: bool) {
+    fn judge(&mut self, unbroken: bool, room: &mut usize) {
         let Some((at, told)) = &self.told else { return };
         let totals = &told.totals;
         // Counts that rose later may hold more than these totals, and those of a finer scale are older.
@@ -168,6 +192,9 @@ impl Mirror {
         if is_whole {
             self.counts.commit();
             self.whole = Some(*told);
+            if self.checkpoints.is_due(totals.count) && !totals.saturation.any() {
+                self.checkpoints.keep(*totals, told.lag1, self.counts.whole(), room);
+            }
         }
     }
 

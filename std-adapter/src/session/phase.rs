@@ -11,8 +11,8 @@ use phasemeter_core::time::Instant;
 
 use super::counts::NotKept;
 use super::host_time::{Arrivals, HostWindow};
-use super::limits::{MAX_PHASE_DETAILS, Room};
-use super::mirror::{Fault, HostHistogram, Mirror};
+use super::limits::{HostHistogram, MAX_PHASE_DETAILS, Room};
+use super::mirror::{Fault, Mirror};
 use super::missing::PhaseLack;
 use super::problem::Problem;
 use crate::text::printable;
@@ -220,7 +220,13 @@ impl PhaseTelemetry {
         taken.and_then(|()| self.settle())
     }
 
-    pub(super) fn take_totals(&mut self, number: u64, told: &MetricTotals, unbroken: bool) -> Result<(), Problem> {
+    pub(super) fn take_totals(
+        &mut self,
+        number: u64,
+        told: &MetricTotals,
+        unbroken: bool,
+        room: &mut Room,
+    ) -> Result<(), Problem> {
         let MetricTotals { metric, ref totals, ref lag1, .. } = *told;
         if self.whole {
             // What is whole is final: no more is told than was, and less only late.
@@ -228,7 +234,7 @@ impl PhaseTelemetry {
             let is_final = totals.count <= final_count;
             return if is_final { Ok(()) } else { Err(Problem::HistogramFalls(self.index, metric)) };
         }
-        self.with_mirror(metric, |mirror| mirror.commit(number, totals, lag1, unbroken))?;
+        self.with_mirror(metric, |mirror| mirror.commit(number, totals, lag1, unbroken, room))?;
         self.settle()
     }
 

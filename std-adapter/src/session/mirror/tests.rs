@@ -1,4 +1,4 @@
-use phasemeter_core::histogram::Saturation;
+use phasemeter_core::histogram::{LatencyHistogram, Saturation};
 
 use super::*;
 
@@ -55,7 +55,7 @@ fn commit(mirror: &mut Mirror, at: u64, totals: &Totals, unbroken: bool) -> Resu
     let Totals { min, sum, .. } = *totals;
     let n = u128::from(totals.count);
     let products = ((n + 1) * sum * sum - n * sum * u128::from(2 * min)).checked_div(n * n).unwrap_or(0);
-    mirror.commit(at, totals, &Lag1 { products, first: min, last: min }, unbroken)
+    mirror.commit(at, totals, &Lag1 { products, first: min, last: min }, unbroken, &mut room())
 }
 
 const MS: u64 = 1_000_000;
@@ -177,9 +177,9 @@ fn neighbours_that_the_sums_do_not_allow_are_refused() {
     let (mut mirror, mut room) = (Mirror::default(), room());
     set(&mut mirror, 0, 8, &buckets, &mut room).unwrap();
     let lie = Lag1 { products: totals.sum_of_squares, ..truth };
-    assert_eq!(mirror.commit(1, &totals, &lie, false), Err(Fault::Order));
+    assert_eq!(mirror.commit(1, &totals, &lie, false, &mut room), Err(Fault::Order));
     assert_eq!((mirror.observed(), mirror.lag1()), (0, Lag1::NONE));
-    assert_eq!(mirror.commit(2, &totals, &truth, false), Ok(()));
+    assert_eq!(mirror.commit(2, &totals, &truth, false, &mut room), Ok(()));
     assert_eq!((mirror.observed(), mirror.lag1()), (4, truth));
     // The first value is what it was, and the sum of the products only grows.
     let (later, _) = of(&[values.as_slice(), &[100 * MS]].concat(), 8);
@@ -189,7 +189,7 @@ fn neighbours_that_the_sums_do_not_allow_are_refused() {
         (truth.products + more, 6 * MS, Err(Fault::Falls)),
         (truth.products + more, 5 * MS, Ok(())),
     ] {
-        assert_eq!(mirror.commit(3, &later, &Lag1 { products, first, last: 100 * MS }, false), expected);
+        assert_eq!(mirror.commit(3, &later, &Lag1 { products, first, last: 100 * MS }, false, &mut room), expected);
     }
 }
 
