@@ -7,8 +7,7 @@ use super::model::{
     Coverage, CoverageCounts, DeviceMode, DeviceSummary, GapSummary, LineSummary, PERCENTILE_RULE, PhaseSummary,
     RunSummary, SCHEMA, Summary, seconds,
 };
-use super::phases::{Runs, phases};
-use super::schedule;
+use super::phases::{Phases, Runs, phases};
 use super::verdict::{Judgement, Thresholds, judged};
 use crate::capture::EndReason;
 use crate::session::{Boot, PhaseTelemetry, Session, seen_twice};
@@ -50,15 +49,14 @@ pub fn summarize(run: &RunInfo, sources: &[Observed<'_>]) -> Summary {
     let mut warnings: Vec<_> = same_ids(&mut devices).into_iter().chain(different_plans(&devices)).collect();
     warnings.extend(sources.iter().zip(&devices).filter_map(several_plans));
     warnings.extend(devices.iter().flat_map(of_device));
-    let (phases, of_phases) = phases(&runs, &devices);
-    warnings.extend(of_phases);
+    let Phases { summaries: phases, validity, mixed } = phases(&runs, &devices);
+    warnings.extend(mixed);
     for (Observed { session, .. }, device) in sources.iter().zip(&mut devices) {
         let own = phases.iter().filter(|phase| phase.device.as_ref() == Some(&device.id));
         let samples = CoverageCounts::sum(own.map(|phase| phase.coverage));
         let is_final = samples.ratio.is_some() && (device.complete || saw_every_end(session));
         device.coverage = CoverageCounts::of(samples.observed, samples.expected, is_final);
     }
-    warnings.extend(phases.iter().flat_map(schedule::warnings));
     let partial_reason = partial_reason(run, &devices, &phases);
     let Judgement { verdict, reasons, .. } = run.thresholds.judge(judged(&phases), partial_reason.is_none());
     let mut plans: Vec<_> = devices.iter().map(|device| device.plan_hash.clone()).collect();
@@ -82,6 +80,7 @@ pub fn summarize(run: &RunInfo, sources: &[Observed<'_>]) -> Summary {
         coverage: coverage(sources, &devices),
         devices,
         phases,
+        validity,
     }
 }
 

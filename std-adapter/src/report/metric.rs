@@ -7,9 +7,12 @@ use phasemeter_core::histogram::HistogramView;
 use phasemeter_core::metric::{Metric, Unit};
 use phasemeter_core::summary::{Percentile, STANDARD};
 
-use super::model::{MetricMap, MetricSummary, Number, PercentileSummary};
+use super::model::{IntervalSummary, MetricMap, MetricSummary, Number, PercentileSummary};
 use crate::session::{Boot, HostHistogram, PhaseTelemetry, UNNAMED, millis, outward_millis, resolved};
 use crate::statistics::{self, Dependence};
+use crate::uncertainty::dependence::effective_count;
+use crate::uncertainty::early_stopping::{self, early_stopping};
+use crate::uncertainty::interval::{self, interval};
 
 /// What a metric is called. Those without a name are told apart by their ids, which mean nothing on other devices.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -119,6 +122,10 @@ pub(super) fn summary_of(
 ) -> MetricSummary {
     let number = |value| number(unit, value);
     let (totals, per_unit) = (histogram.totals(), if unit == Some(Unit::Nanoseconds) { 1_000_000 } else { 1 });
+    let (mean, stdev) = (statistics::mean(&totals, per_unit), statistics::stdev(&totals, per_unit));
+    let lag1 = dependence.and_then(Dependence::autocorrelation);
+    let variation = mean.zip(stdev).map(|(mean, stdev)| stdev / mean);
+    let effective = effective_count(histogram.count(), lag1, variation);
     MetricSummary {
         unit: match unit {
             Some(Unit::Nanoseconds) => "ms",
@@ -128,26 +135,46 @@ pub(super) fn summary_of(
         .to_owned(),
         count: histogram.count(),
         expected,
+        effective_count: effective,
         min: histogram.min().map(number),
         max: histogram.max().map(number),
-        mean: statistics::mean(&totals, per_unit),
-        stdev: statistics::stdev(&totals, per_unit),
-        lag1_autocorrelation: dependence.and_then(Dependence::autocorrelation),
+        mean,
+        stdev,
+        lag1_autocorrelation: lag1,
         saturated: histogram.saturation().any(),
         relative_error: f64::from(histogram.relative_error_ppm()) / 1e6,
-        percentiles: STANDARD.into_iter().map(|p| (p.to_string(), percentile(unit, histogram, p))).collect(),
+        percentiles: STANDARD.into_iter().map(|p| (p.to_string(), percentile(unit, histogram, p, effective))).collect(),
     }
 }
 
-fn percentile(unit: Option<Unit>, histogram: &HistogramView<u64>, percentile: Percentile) -> PercentileSummary {
-    match resolved(histogram, percentile) {
-        Ok(quantile) => PercentileSummary {
-            value: Some(number(unit, quantile.value)),
-            lower: Some(outward(unit, quantile.lower, f64::next_down)),
-            upper: Some(outward(unit, quantile.upper, f64::next_up)),
-            reason: None,
-        },
-        Err(reason) => PercentileSummary { value: None, lower: None, upper: None, reason: Some(reason) },
+fn percentile(
+    unit: Option<Unit>,
+    histogram: &HistogramView<u64>,
+    percentile: Percentile,
+    effective: u64,
+) -> PercentileSummary {
+    let bounds = |lower, upper, confidence| IntervalSummary {
+        lower: outward(unit, lower, f64::next_down),
+        upper: outward(unit, upper, f64::next_up),
+        confidence,
+    };
+    let (quantile, reason) = match resolved(histogram, percentile) {
+        Ok(quantile) => (Some(quantile), None),
+        Err(reason) => (None, Some(reason)),
+    };
+    let sampling = interval(histogram, percentile, effective);
+    let stopping = early_stopping(histogram, percentile);
+    let count = histogram.count();
+    let needs = |needed| format!("{percentile} needs {needed} samples and there are {count}");
+    PercentileSummary {
+        value: quantile.map(|quantile| number(unit, quantile.value)),
+        lower: quantile.map(|quantile| outward(unit, quantile.lower, f64::next_down)),
+        upper: quantile.map(|quantile| outward(unit, quantile.upper, f64::next_up)),
+        reason,
+        interval: sampling.ok().map(|found| bounds(found.lower, found.upper, interval::CONFIDENCE)),
+        interval_withheld: sampling.err().map(|too_few| too_few.to_string()),
+        early_stopping: stopping.ok().map(|found| bounds(found.lower, found.upper, early_stopping::CONFIDENCE)),
+        early_stopping_withheld: stopping.err().map(needs),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use phasemeter_core::summary::{Percentile, STANDARD};
 
-use super::model::{MetricMap, MetricSummary, Number, PercentileSummary};
-use crate::text::number::{HalfWidth, Printed, Scale};
+use super::model::{IntervalSummary, MetricMap, MetricSummary, Number, PercentileSummary};
+use crate::text::number::{HalfWidth, Printed, Rounding, Scale};
 use crate::text::page::{Page, Tone};
 use crate::text::table::Columns;
 
@@ -16,10 +16,18 @@ const UNIT: usize = 2;
 const ANY_ROOM: usize = 20;
 const MOMENTS: [&str; 5] = ["count", "min", "mean", "stdev", "max"];
 
-/// Both tables.
+/// The percentiles whose sampling intervals are printed, and the titles of their ends.
+const INTERVALS: [(Percentile, [&str; 2]); 3] = [
+    (Percentile::P50, ["p50 ≥", "p50 ≤"]),
+    (Percentile::P90, ["p90 ≥", "p90 ≤"]),
+    (Percentile::P99, ["p99 ≥", "p99 ≤"]),
+];
+
+/// All tables.
 pub(super) fn metrics(page: &mut Page, metrics: &MetricMap) {
     percentiles(page, metrics);
     moments(page, metrics);
+    intervals(page, metrics);
 }
 
 /// The percentiles, and how far each is from the true one at most.
@@ -95,6 +103,57 @@ pub(super) fn moments(page: &mut Page, metrics: &MetricMap) {
             let words = format!("{name}: a counter was full, and what is derived from it is too low");
             page.words("   NOTE        ", 15, &words, Tone::Caution);
         }
+    }
+}
+
+/// The sampling intervals, and how many independent samples they were made from. Of what never varied there is none to show.
+pub(super) fn intervals(page: &mut Page, metrics: &MetricMap) {
+    let interval = |metric: &MetricSummary, percentile: Percentile| {
+        let found = metric.percentiles.get(&percentile.to_string())?.interval;
+        found.map(|IntervalSummary { lower, upper, .. }| [(nanos(lower), Rounding::Down), (nanos(upper), Rounding::Up)])
+    };
+    let has_any = |metric: &MetricSummary| INTERVALS.iter().any(|(p, _)| interval(metric, *p).is_some());
+    let shown: Vec<_> = metrics.iter().filter(|(_, metric)| metric.min != metric.max && has_any(metric)).collect();
+    if shown.is_empty() {
+        return;
+    }
+    let names: Vec<_> = shown.iter().map(|(name, _)| name.replace('_', " ")).collect();
+    let columns = Columns::new(names.iter().map(String::as_str), UNIT, 2 * INTERVALS.len(), LAST);
+    columns.row(page, "", "", INTERVALS.iter().flat_map(|(_, titles)| titles.map(|title| (title, ""))), "as n");
+    for ((_, metric), name) in shown.iter().zip(&names) {
+        let ends: Vec<_> = INTERVALS.iter().map(|(percentile, _)| interval(metric, *percentile)).collect();
+        let values: Vec<_> = ends.iter().flatten().flatten().map(|(value, _)| *value).collect();
+        let worth = rough(metric.effective_count);
+        let of_row = scale(metric, values.first().copied().unwrap_or(0), &values, columns.room()).and_then(|scale| {
+            let print = |(value, rounding)| scale.print_rounded(value, columns.room(), rounding).map(Printed::text);
+            let texts = ends.iter().map(|ends| match ends {
+                Some([lower, upper]) => Some([print(*lower)?, print(*upper)?]),
+                None => Some(["-".to_owned(), "-".to_owned()]),
+            });
+            Some((scale, texts.collect::<Option<Vec<_>>>()?))
+        });
+        if let Some((scale, texts)) = of_row {
+            let cells = texts.iter().flatten().map(|text| (text.as_str(), ""));
+            columns.row(page, name, unit(metric, scale), cells, &worth);
+            continue;
+        }
+        let print = |(value, rounding)| {
+            scale(metric, value, &[value], ANY_ROOM)?.print_rounded(value, ANY_ROOM, rounding).map(Printed::with_unit)
+        };
+        let titled = INTERVALS.iter().zip(&ends).flat_map(|((_, titles), ends)| {
+            let texts = ends.map_or([None, None], |ends| ends.map(print));
+            titles.iter().zip(texts).map(|(title, text)| format!("{title} {}", text.as_deref().unwrap_or("-")))
+        });
+        Columns::titled(page, name, titled.chain([format!("as {worth}")]));
+    }
+}
+
+/// A count in few characters, never more than it is.
+fn rough(count: u64) -> String {
+    match count {
+        0..1_000_000 => count.to_string(),
+        1_000_000..1_000_000_000 => format!("{}.{}M", count / 1_000_000, count / 100_000 % 10),
+        _ => format!("{}G", count / 1_000_000_000),
     }
 }
 

@@ -8,8 +8,9 @@ mod verdict;
 mod plan;
 mod metric;
 mod overlap;
-mod phases;
 mod schedule;
+mod validity;
+mod phases;
 mod build;
 mod metrics_text;
 mod text;
@@ -19,9 +20,10 @@ mod tests;
 
 pub use build::{Observed, RunInfo, summarize};
 pub use model::{
-    ArrivalKind, CountsSummary, Coverage, CoverageCounts, DeviceMode, DeviceSummary, DurationsSummary, FailureMessage,
-    FailuresSummary, GapSummary, LineSummary, MetricMap, MetricSummary, Number, OverlapSummary, PERCENTILE_RULE,
-    PercentileSummary, PhaseSummary, PlanSummary, RunSummary, SCHEMA, Summary, Verdict,
+    ArrivalKind, CountsSummary, Coverage, CoverageCounts, DeviceMode, DeviceSummary, Doubt, DurationsSummary,
+    FailureMessage, FailuresSummary, Finding, GapSummary, IntervalSummary, LineSummary, MetricMap, MetricSummary,
+    Number, OverlapSummary, PERCENTILE_RULE, PercentileSummary, PhaseSummary, PlanSummary, RunSummary, SCHEMA, Summary,
+    Verdict,
 };
 pub use text::{render, render_coloured};
 pub use verdict::{Judgement, Thresholds};

@@ -1,6 +1,7 @@
 //! `summary.json` as types. `schema/summary-1.schema.json` of this crate describes it for other languages.
 
 mod metrics;
+mod validity;
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,8 @@ use phasemeter_core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use crate::session::CoverageCounts;
-pub use metrics::{MetricMap, MetricSummary, Number, PercentileSummary};
+pub use metrics::{IntervalSummary, MetricMap, MetricSummary, Number, PercentileSummary};
+pub use validity::{Doubt, Finding};
 
 /// The version of the summary's form. Keys are only ever added to it.
 pub const SCHEMA: &str = "phasemeter.summary/1";
@@ -33,6 +35,8 @@ pub struct Summary {
     pub devices: Vec<DeviceSummary>,
     /// One entry for each phase merged over devices, followed by one for each device.
     pub phases: Vec<PhaseSummary>,
+    /// What speaks against taking the numbers for those of the system measured, phase by phase; empty if nothing was found.
+    pub validity: Vec<Finding>,
 }
 
 /// The run as a whole.

@@ -9,9 +9,10 @@ use phasemeter_core::plan::PhaseKind;
 
 use super::metric::Metrics;
 use super::model::{
-    CountsSummary, CoverageCounts, DeviceSummary, DurationsSummary, FailureMessage, FailuresSummary, OverlapSummary,
-    PhaseSummary, PlanSummary, seconds,
+    CountsSummary, CoverageCounts, DeviceSummary, DurationsSummary, FailureMessage, FailuresSummary, Finding,
+    OverlapSummary, PhaseSummary, PlanSummary, seconds,
 };
+use super::validity;
 use crate::session::{Boot, PhaseTelemetry, ratio};
 use crate::statistics::Spread;
 
@@ -281,9 +282,17 @@ fn overlap<'v, 'a: 'v>(devices: impl Iterator<Item = &'v Views<'a>>) -> OverlapS
     OverlapSummary::of(&devices.map(windows).collect::<Vec<_>>())
 }
 
-/// The summaries of each phase: all devices together first, then each, in the order in which a run has its phases; and
-/// what is to be said of the merging.
-pub(super) fn phases(runs: &[Runs<'_>], devices: &[DeviceSummary]) -> (Vec<PhaseSummary>, Vec<String>) {
+/// What there is to say of the phases of a run.
+pub(super) struct Phases {
+    /// Of each phase: all devices together first, then each, in the order in which a run has its phases.
+    pub(super) summaries: Vec<PhaseSummary>,
+    /// Of each phase of each device.
+    pub(super) validity: Vec<Finding>,
+    /// Metrics that could not be merged, a sentence each.
+    pub(super) mixed: BTreeSet<String>,
+}
+
+pub(super) fn phases(runs: &[Runs<'_>], devices: &[DeviceSummary]) -> Phases {
     // The place of a phase among those of its device orders the phases of different devices as well.
     let mut by_phase: BTreeMap<Key, BTreeMap<usize, Views<'_>>> = BTreeMap::new();
     for (device, Runs { boots, .. }) in runs.iter().enumerate() {
@@ -291,7 +300,7 @@ pub(super) fn phases(runs: &[Runs<'_>], devices: &[DeviceSummary]) -> (Vec<Phase
             by_phase.entry(Key::of(phase)).or_default().entry(device).or_default().push((boot, phase));
         }
     }
-    let (mut summaries, mut mixed) = (Vec::new(), BTreeSet::new());
+    let (mut summaries, mut validity, mut mixed) = (Vec::new(), Vec::new(), BTreeSet::new());
     // One phase after the other, as its histograms take much memory while they are merged.
     for (key, parts) in by_phase {
         let one = parts.values().flatten().next();
@@ -304,7 +313,9 @@ pub(super) fn phases(runs: &[Runs<'_>], devices: &[DeviceSummary]) -> (Vec<Phase
                 part.add(*device, boot, phase, runs.get(*device).is_some_and(|runs| runs.settled));
             }
             all.merge(&part, parts.len() > 1);
-            of_devices.push(part.summary(&key, devices.get(*device).map(|device| device.id.clone())));
+            let summary = part.summary(&key, devices.get(*device).map(|device| device.id.clone()));
+            validity.extend(validity::findings(&summary, views));
+            of_devices.push(summary);
         }
         mixed.extend(all.metrics.mixed().map(|metric| {
             format!("{metric} has one unit on one device or boot and another on the other: its values are not merged")
@@ -313,7 +324,7 @@ pub(super) fn phases(runs: &[Runs<'_>], devices: &[DeviceSummary]) -> (Vec<Phase
         summaries.push(all.summary(&key, None).with_overlap(overlap));
         summaries.append(&mut of_devices);
     }
-    (summaries, mixed.into_iter().collect())
+    Phases { summaries, validity, mixed }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate for display")]

@@ -1,6 +1,6 @@
 //! How well the schedule of a phase was kept, and what kept it from being.
 
-use super::model::{ArrivalKind, CountsSummary, MetricSummary, Number, PhaseSummary};
+use super::model::{ArrivalKind, CountsSummary, Doubt, MetricSummary, Number, PhaseSummary};
 use crate::text::number::{per_second, percent, rate};
 
 /// A lag that is less than a tenth of what a user waits for changes no conclusion,
@@ -14,34 +14,40 @@ const OFF_EVEN: f64 = 1.5;
 /// and random ones by so many standard deviations at most, but once in ten thousand runs.
 const OFF_DEVIATIONS: f64 = 4.0;
 
-/// What is to be said of a phase of one device.
-pub(super) fn warnings(phase: &PhaseSummary) -> impl Iterator<Item = String> {
-    let of_device = phase.device.as_ref().zip(phase.counts);
-    let of_device =
-        of_device.filter(|_| phase.plan.as_ref().is_none_or(|plan| plan.arrival != ArrivalKind::ClosedLoop));
-    let told = of_device.map(|(device, counts)| {
-        let place = format!("{} on {device}", phase.phase);
-        [late(phase, &counts, &place), off_plan(phase, &counts, &place)]
-    });
-    told.into_iter().flatten().flatten()
+/// Gaps between requests that are evenly spaced may vary by half of their mean,
+const UNEVEN: f64 = 0.5;
+/// and those of random ones by this part more or less than all of it; or by so many deviations of chance, each `1 / √n` for
+/// the exponential distribution.
+const NOT_RANDOM: f64 = 0.15;
+
+/// What is found in a phase of one device.
+pub(super) fn findings(phase: &PhaseSummary) -> impl Iterator<Item = (Doubt, String)> {
+    let is_open = phase.plan.as_ref().is_none_or(|plan| plan.arrival != ArrivalKind::ClosedLoop);
+    let found = phase
+        .counts
+        .filter(|_| is_open)
+        .map(|counts| [late(phase, &counts), off_plan(phase, &counts), off_process(phase)]);
+    found.into_iter().flatten().flatten()
 }
 
 /// Requests that went out late: was it the load generator?
-fn late(phase: &PhaseSummary, counts: &CountsSummary, place: &str) -> Option<String> {
+fn late(phase: &PhaseSummary, counts: &CountsSummary) -> Option<(Doubt, String)> {
     let metric = |name| phase.metrics.get(name);
     let (lag, response) = (p99(metric("schedule_lag")?)?, p99(metric("response_time")?)?);
     if lag <= LATE_MS || lag <= response * LATE_PART {
         return None;
     }
-    let late = format!("{place}: requests went out late, by {lag:.3} ms at p99");
+    let late = format!("requests went out late, by {lag:.3} ms at p99");
     // The latest hundredth decides the percentile.
     Some(if counts.held.saturating_mul(100) < counts.sent {
-        format!("{late}: the load generator was the cause, and response times include its delay")
+        let words = format!("{late}: the load generator was the cause, and response times include its delay");
+        (Doubt::GeneratorLimited, words)
     } else {
-        format!(
+        let words = format!(
             "{late}: {} of {} waited for others, as no more could be in flight; response times include the wait",
             counts.held, counts.sent
-        )
+        );
+        (Doubt::InFlightLimited, words)
     })
 }
 
@@ -51,7 +57,7 @@ fn p99(metric: &MetricSummary) -> Option<f64> {
 
 /// A rate that was not kept, by more than chance and the ends of the time of sending explain.
 #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-fn off_plan(phase: &PhaseSummary, counts: &CountsSummary, place: &str) -> Option<String> {
+fn off_plan(phase: &PhaseSummary, counts: &CountsSummary) -> Option<(Doubt, String)> {
     let plan = phase.plan.as_ref()?;
     let (planned, sent) = (plan.rate_rps?, phase.achieved_rate_rps?);
     let expected = planned * phase.durations.sending_s?;
@@ -69,7 +75,30 @@ fn off_plan(phase: &PhaseSummary, counts: &CountsSummary, place: &str) -> Option
         unsent => format!(", and {unsent} requests that were due ({}) were not sent", percent(unsent, intended)),
     };
     let part = sent / planned * 100.0;
-    Some(format!("{place}: {} were planned and {} sent ({part:.2} %){unsent}", rate(planned), per_second(sent)))
+    let words = format!("{} were planned and {} sent ({part:.2} %){unsent}", rate(planned), per_second(sent));
+    Some((Doubt::RateOff, words))
+}
+
+/// Requests whose gaps are not those of the planned process: they come in bursts, or are more regular than random ones.
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+fn off_process(phase: &PhaseSummary) -> Option<(Doubt, String)> {
+    let arrival = phase.plan.as_ref()?.arrival;
+    let (gaps, variation) = phase.send_gaps.zip(phase.send_gap_cv)?;
+    let (is_off, planned, expected) = match arrival {
+        ArrivalKind::Constant => (variation > UNEVEN, "evenly spaced", "0 %"),
+        ArrivalKind::Poisson => {
+            let chance = OFF_DEVIATIONS / (gaps as f64).sqrt();
+            ((variation - 1.0).abs() > chance.max(NOT_RANDOM), "at random times", "100 %")
+        }
+        _ => return None,
+    };
+    is_off.then(|| {
+        let varied = variation * 100.0;
+        let words = format!(
+            "requests were to be sent {planned}, and the gaps between them varied by {varied:.0} % of their mean in place of {expected}"
+        );
+        (Doubt::ArrivalsOff, words)
+    })
 }
 
 #[cfg(test)]
@@ -111,15 +140,14 @@ mod tests {
         phase
     }
 
-    fn told(phase: &PhaseSummary) -> Vec<String> {
-        warnings(phase).collect()
+    fn told(phase: &PhaseSummary) -> Vec<(Doubt, String)> {
+        findings(phase).collect()
     }
 
     #[track_caller]
-    fn assert_one(phase: &PhaseSummary, part: &str) {
+    fn assert_one(phase: &PhaseSummary, doubt: Doubt, part: &str) {
         let told = told(phase);
-        assert!(told.len() == 1 && told[0].contains(part), "{part}: {told:?}");
-        assert!(told[0].starts_with("profiling on d: "), "{told:?}");
+        assert!(told.len() == 1 && told[0].0 == doubt && told[0].1.contains(part), "{part}: {told:?}");
     }
 
     const GENERATOR: &str = "the load generator was the cause";
@@ -128,8 +156,8 @@ mod tests {
     #[test]
     fn a_generator_is_told_of_when_it_was_the_cause() {
         // Each hundredth request and the one after are 5 ms late, with a server that takes 1 ms.
-        assert_one(&phase(|place| 5 * MS * u64::from(place % 100 < 2), |_| MS), GENERATOR);
-        assert_one(&phase(|place| 5 * MS * u64::from(place % 100 < 2), |_| MS), "by 4.99");
+        assert_one(&phase(|place| 5 * MS * u64::from(place % 100 < 2), |_| MS), Doubt::GeneratorLimited, GENERATOR);
+        assert_one(&phase(|place| 5 * MS * u64::from(place % 100 < 2), |_| MS), Doubt::GeneratorLimited, "by 4.99");
     }
 
     #[test]
@@ -141,7 +169,7 @@ mod tests {
             // Less than a tenth of what a user waits for.
             (5 * MS, 60 * MS),
         ] {
-            assert_eq!(told(&phase(|_| lag, |_| service)), Vec::<String>::new(), "{lag} {service}");
+            assert_eq!(told(&phase(|_| lag, |_| service)), [], "{lag} {service}");
         }
         // Just above both.
         assert_eq!(told(&phase(|_| 1_100_000, |_| 100_000)).len(), 1);
@@ -154,9 +182,9 @@ mod tests {
             phase.counts.as_mut().unwrap().held = held;
             phase
         };
-        assert_one(&held(10), HELD);
-        assert_one(&held(10), "10 of 1000");
-        assert_one(&held(9), GENERATOR);
+        assert_one(&held(10), Doubt::InFlightLimited, HELD);
+        assert_one(&held(10), Doubt::InFlightLimited, "10 of 1000");
+        assert_one(&held(9), Doubt::GeneratorLimited, GENERATOR);
     }
 
     #[test]
@@ -165,7 +193,7 @@ mod tests {
         assert_eq!(told(&closed).len(), 1);
         let plan = closed.plan.as_mut().unwrap();
         (plan.arrival, plan.rate_rps, plan.concurrency) = (ArrivalKind::ClosedLoop, None, Some(8));
-        assert_eq!(told(&closed), Vec::<String>::new());
+        assert_eq!(told(&closed), []);
     }
 
     #[test]
@@ -176,6 +204,7 @@ mod tests {
             let counts = phase.counts.as_mut().unwrap();
             (counts.sent, counts.unsent) = (u64::from(sent), unsent);
             phase.plan.as_mut().unwrap().arrival = arrival;
+            phase.send_gap_cv = Some(if arrival == ArrivalKind::Poisson { 1.0 } else { 0.0 });
             told(&phase)
         };
         for (arrival, count, is_told) in [
@@ -190,10 +219,42 @@ mod tests {
         }
         assert_eq!(
             sent(ArrivalKind::Constant, 800, 200),
-            [
-                "profiling on d: 50.00 req/s were planned and 40.00 sent (80.00 %), and 200 requests that were due (20.00 %) \
-              were not sent"
-            ]
+            [(
+                Doubt::RateOff,
+                "50.00 req/s were planned and 40.00 sent (80.00 %), and 200 requests that were due (20.00 %) were not sent"
+                    .to_owned()
+            )]
+        );
+    }
+
+    #[test]
+    fn gaps_that_are_not_of_the_planned_process_are_told_beyond_chance() {
+        let sent = |arrival, gaps, variation| {
+            let mut phase = phase(|_| 0, |_| MS);
+            phase.plan.as_mut().unwrap().arrival = arrival;
+            (phase.send_gaps, phase.send_gap_cv) = (Some(gaps), variation);
+            told(&phase)
+        };
+        for (arrival, gaps, variation, is_told) in [
+            (ArrivalKind::Constant, 999, 0.3, false),
+            (ArrivalKind::Constant, 999, 0.6, true),
+            (ArrivalKind::Poisson, 999, 1.1, false),
+            (ArrivalKind::Poisson, 999, 0.9, false),
+            (ArrivalKind::Poisson, 999, 1.2, true),
+            (ArrivalKind::Poisson, 999, 0.0, true),
+            // Four deviations of a hundred are 0.4.
+            (ArrivalKind::Poisson, 100, 1.3, false),
+            (ArrivalKind::Poisson, 100, 0.5, true),
+            (ArrivalKind::ClosedLoop, 999, 5.0, false),
+        ] {
+            let told = sent(arrival, gaps, Some(variation));
+            assert_eq!(told.len(), usize::from(is_told), "{arrival:?} {variation}: {told:?}");
+            assert!(told.iter().all(|(doubt, _)| *doubt == Doubt::ArrivalsOff));
+        }
+        assert_eq!(sent(ArrivalKind::Poisson, 0, None), []);
+        assert_eq!(
+            sent(ArrivalKind::Poisson, 999, Some(0.0))[0].1,
+            "requests were to be sent at random times, and the gaps between them varied by 0 % of their mean in place of 100 %"
         );
     }
 
@@ -205,6 +266,6 @@ mod tests {
         few.durations.sending_s = Some(9.0);
         few.plan.as_mut().unwrap().rate_rps = Some(1.0);
         few.achieved_rate_rps = Some(10.0 / 9.0);
-        assert_eq!(told(&few), Vec::<String>::new());
+        assert_eq!(told(&few), []);
     }
 }

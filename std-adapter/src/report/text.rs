@@ -6,10 +6,11 @@
 use std::fmt::Write as _;
 
 use phasemeter_core::phase::PhaseState;
+use phasemeter_core::plan::PhaseKind;
 
 use super::metrics_text;
 use super::model::{
-    ArrivalKind, CountsSummary, DeviceMode, DeviceSummary, FailureMessage, FailuresSummary, OverlapSummary,
+    ArrivalKind, CountsSummary, DeviceMode, DeviceSummary, FailureMessage, FailuresSummary, Finding, OverlapSummary,
     PhaseSummary, PlanSummary, Summary, Verdict,
 };
 use crate::text::number::{per_second, percent, rate};
@@ -32,11 +33,21 @@ fn pages(summary: &Summary, is_coloured: bool) -> String {
         // With one device, its entry says the same as the merged one.
         if entry.device.is_none() || summary.devices.len() > 1 {
             page.blank();
+            let is_of = |finding: &&Finding| {
+                (finding.index, &*finding.phase) == (entry.index, &*entry.phase)
+                    && entry.device.as_ref().map_or(summary.devices.len() == 1, |device| *device == finding.device)
+            };
             phase(&mut page, entry);
+            for finding in summary.validity.iter().filter(is_of) {
+                note(&mut page, &format!("{}: {}", finding.verdict, finding.words));
+            }
         }
     }
     page.blank();
     page.words("", 0, LEGEND, Tone::Plain);
+    if summary.phases.iter().any(has_intervals) {
+        page.words("", 0, INTERVALS_LEGEND, Tone::Plain);
+    }
     if summary.phases.iter().any(|phase| phase.counts.is_some()) {
         page.words("", 0, REQUESTS_LEGEND, Tone::Plain);
     }
@@ -44,9 +55,13 @@ fn pages(summary: &Summary, is_coloured: bool) -> String {
 }
 
 const LEGEND: &str = "\
-Each true nearest-rank percentile of the samples lies within its row's ± of what is printed. That is the histogram's \
-resolution, and says nothing of how a longer run would differ. All else is exact but for the rounding of what is printed. \
-\"*\": fewer than ten samples lie beyond. \"-\": too few samples for it. Numbers without a unit are plain.";
+\"±\" is the histogram's bound: each true nearest-rank percentile of the samples lies within its row's ± of what is printed. \
+All else is exact but for the rounding of what is printed. \"*\": fewer than ten samples lie beyond. \"-\": too few samples \
+for it. Numbers without a unit are plain.";
+const INTERVALS_LEGEND: &str = "\
+\"≥\" and \"≤\" are the sampling interval: in a longer run of the same the percentile lies between them, with 95 % confidence for \
+each. It takes the samples for as many independent ones as \"as n\" says, which are fewer if neighbours are alike, and the \
+histogram's bound is in it.";
 const REQUESTS_LEGEND: &str = "\
 Response time counts from the intended send, service time from the actual one; schedule lag is how late requests were \
 issued. Failed, cancelled and unsent requests have no latency. Throughput is successful requests over the total duration; success is \
@@ -74,6 +89,7 @@ fn head(page: &mut Page, summary: &Summary) {
     for warning in &run.warnings {
         page.words("", 3, &format!("WARNING: {warning}"), Tone::Caution);
     }
+    doubts(page, &summary.validity);
     if run.endless {
         page.line("", [recorded(summary)]);
     }
@@ -82,6 +98,20 @@ fn head(page: &mut Page, summary: &Summary) {
     }
     for device in &summary.devices {
         head_of_device(page, device);
+    }
+}
+
+/// What is found in each phase, once: the words stand there.
+fn doubts(page: &mut Page, findings: &[Finding]) {
+    let mut items = Vec::new();
+    for Finding { verdict, phase, .. } in findings {
+        let item = format!("{phase}: {verdict}");
+        if !items.contains(&item) {
+            items.push(item);
+        }
+    }
+    if !items.is_empty() {
+        page.items("validity ", items.into_iter().map(|item| (item, Tone::Caution)));
     }
 }
 
@@ -184,7 +214,19 @@ fn phase(page: &mut Page, phase: &PhaseSummary) {
     let sending = format!("sending {}", seconds(phase.durations.sending_s));
     page.line("   durations   ", [sending, total]);
     metrics_text::moments(page, &phase.metrics);
-    note(page, phase, counts);
+    if has_intervals(phase) {
+        metrics_text::intervals(page, &phase.metrics);
+    }
+    incomplete(page, phase, counts);
+}
+
+/// How a warm-up would differ if it were longer matters to nobody.
+fn has_intervals(phase: &PhaseSummary) -> bool {
+    matches!(phase.kind, Some(PhaseKind::Profiling | PhaseKind::Monitor))
+}
+
+fn note(page: &mut Page, words: &str) {
+    page.words("   NOTE        ", INDENT.len(), words, Tone::Caution);
 }
 
 fn planned(page: &mut Page, plan: &PlanSummary) {
@@ -272,7 +314,7 @@ fn causes(failures: &FailuresSummary) -> Vec<String> {
     all.filter(|(_, count)| *count > 0).map(|(cause, count)| format!("{cause} {count}")).collect()
 }
 
-fn note(page: &mut Page, phase: &PhaseSummary, counts: &CountsSummary) {
+fn incomplete(page: &mut Page, phase: &PhaseSummary, counts: &CountsSummary) {
     let (successful, intended) = (counts.successful(), counts.sent.saturating_add(counts.unsent));
     let words = if phase.state != Some(PhaseState::Complete) {
         "not seen to its end: counts and metrics are of different moments".to_owned()
@@ -285,7 +327,7 @@ fn note(page: &mut Page, phase: &PhaseSummary, counts: &CountsSummary) {
     } else {
         return;
     };
-    page.words("   NOTE        ", INDENT.len(), &words, Tone::Caution);
+    note(page, &words);
 }
 
 fn seconds(time: Option<f64>) -> String {

@@ -1,12 +1,23 @@
 //! Numbers as people read them, and how far what is printed may be from what was measured.
 //!
-//! Numbers are rounded to the nearest. What is proven is rounded so that it stays so: a relative half width up. All and
+//! Numbers are rounded to the nearest. What is proven is rounded so that it stays so: a relative half width up, the ends of an
+//! interval outward. All and
 //! none are exact: a part that is not all is never printed as 100 %, one that is not none never as 0 %.
 
 /// So many digits of a time are printed, as far as they are known: more than any histogram resolves.
 const DIGITS: u32 = 5;
 /// With fewer digits a rounded number says too little.
 const FEWEST_DIGITS: u128 = 100;
+
+/// Which of its neighbours a number that is printed with fewer digits is taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rounding {
+    Nearest,
+    /// What is printed is not above the number,
+    Down,
+    /// or not below it.
+    Up,
+}
 
 /// A unit of time, or none at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +51,13 @@ impl Scale {
         scales.find(|scale| times.iter().all(|time| scale.print(*time, room).is_some())).copied()
     }
 
-    /// The value in this unit, in `room` characters at most; `None` if they are too few.
+    /// The value in this unit, rounded to the nearest, in `room` characters at most; `None` if they are too few.
     pub(crate) fn print(self, value: u64, room: usize) -> Option<Printed> {
+        self.print_rounded(value, room, Rounding::Nearest)
+    }
+
+    /// As [`print`](Self::print), rounded otherwise.
+    pub(crate) fn print_rounded(self, value: u64, room: usize, rounding: Rounding) -> Option<Printed> {
         let (value_wide, nanos) = (u128::from(value), u128::from(self.nanos));
         let whole = digits(value / self.nanos);
         // Below one, leading zeros are no digits.
@@ -49,7 +65,12 @@ impl Scale {
         let wanted = if value < self.nanos { zeros + DIGITS } else { DIGITS.saturating_sub(whole) };
         let room_behind_point = u32::try_from(room).unwrap_or(u32::MAX).saturating_sub(whole + 1);
         let mut decimals = if value == 0 { 0 } else { wanted.min(self.decimals).min(room_behind_point) };
-        let mut number = (value_wide * 10_u128.pow(decimals) + nanos / 2) / nanos;
+        let more = match rounding {
+            Rounding::Nearest => nanos / 2,
+            Rounding::Down => 0,
+            Rounding::Up => nanos - 1,
+        };
+        let mut number = (value_wide * 10_u128.pow(decimals) + more) / nanos;
         if decimals > 0 && number == 10_u128.pow(whole + decimals) {
             // It was rounded up to one more digit.
             (number, decimals) = (number / 10, decimals - 1);
@@ -242,6 +263,20 @@ mod tests {
     }
 
     proptest! {
+        /// The ends of an interval hold what they held.
+        #[test]
+        fn ends_are_rounded_outward(value in any::<u64>(), shift in 0..64_u32, room in 4..12_usize) {
+            let value = value >> shift;
+            let Some(scale) = Scale::of_times(value, &[value], room) else { return Ok(()) };
+            for (rounding, side) in [(Rounding::Down, std::cmp::Ordering::Less), (Rounding::Up, std::cmp::Ordering::Greater)] {
+                let Some(printed) = scale.print_rounded(value, room, rounding) else { continue };
+                let exact = u128::from(value) * 10_u128.pow(printed.decimals);
+                let order = (printed.number * u128::from(scale.nanos)).cmp(&exact);
+                prop_assert!(order == side || order == std::cmp::Ordering::Equal, "{} for {value}", printed.text());
+                prop_assert!(printed.text().len() <= room);
+            }
+        }
+
         /// Against exact integers: what is printed, times one plus and minus what is printed, has the bounds in it.
         #[test]
         fn what_is_printed_has_the_bounds_in_it(

@@ -100,6 +100,9 @@ pub struct MetricSummary {
     pub count: u64,
     /// Samples that the device told of.
     pub expected: u64,
+    /// How many independent samples the observed ones are worth: fewer, if neighbouring ones are alike. See
+    /// [`uncertainty::dependence`](crate::uncertainty::dependence).
+    pub effective_count: u64,
     /// The smallest sample, exact.
     pub min: Option<Number>,
     /// The largest sample, exact.
@@ -120,7 +123,7 @@ pub struct MetricSummary {
     pub percentiles: BTreeMap<String, PercentileSummary>,
 }
 
-/// One percentile: the nearest-rank order statistic lies within its bounds.
+/// One percentile: the nearest-rank order statistic lies within its bounds, which are the histogram's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PercentileSummary {
     /// The estimate; `None` if there are too few samples.
@@ -132,4 +135,29 @@ pub struct PercentileSummary {
     /// Why there is no value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Where the percentile of an endless run lies, with this confidence: the sampling interval, widened to bucket bounds.
+    /// See [`uncertainty::interval`](crate::uncertainty::interval).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<IntervalSummary>,
+    /// Why there is no interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval_withheld: Option<String>,
+    /// `MLPerf` `LoadGen`'s early stopping estimate: it lies within these bounds, and the percentile of an endless run not above it
+    /// with this confidence. See [`uncertainty::early_stopping`](crate::uncertainty::early_stopping).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<IntervalSummary>,
+    /// Why there is no early stopping estimate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early_stopping_withheld: Option<String>,
+}
+
+/// Bounds, and how often they hold what they are of at least.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IntervalSummary {
+    /// It is not below.
+    pub lower: Number,
+    /// It is not above.
+    pub upper: Number,
+    /// A part of one.
+    pub confidence: f64,
 }

@@ -74,6 +74,9 @@ fn rows(text: &str) -> Vec<Row> {
             titles = Some(found.strip_suffix(&["±", "%"]).map_or((*found, false), |titles| (titles, true)));
             continue;
         }
+        if tokens.contains(&"≥") {
+            titles = None;
+        }
         let Some((names, has_last)) = titles else { continue };
         if !line.starts_with("   ") || line.starts_with("   requests ") || line.starts_with("   NOTE ") {
             titles = None;
@@ -114,6 +117,30 @@ fn rows(text: &str) -> Vec<Row> {
         rows.push(Row { label, numbers, last });
     }
     rows
+}
+
+/// The ends of the sampling intervals of the one metric that a text is of, by percentile, in a table's row or each with its
+/// title; and how many samples they are from.
+fn interval_ends(text: &str) -> Option<(Vec<[Option<Told>; 2]>, String)> {
+    let lines: Vec<_> = text.lines().collect();
+    let header = lines.iter().position(|line| line.split_whitespace().any(|token| token == "≥"))?;
+    let rest: Vec<_> =
+        lines[header + 1..].iter().take_while(|line| line.starts_with("   ") && !line.contains("NOTE")).collect();
+    let tokens: Vec<_> = rest.iter().flat_map(|line| line.split_whitespace()).collect();
+    let told = |number: &str, unit: &str| (number != "-").then(|| Told::parse(number, unit));
+    let pairs = |ends: Vec<_>| ends.chunks(2).map(|pair| [pair[0], pair[1]]).collect();
+    if let Some(first) = tokens.iter().position(|token| *token == "≥") {
+        let items = tokens[first - 1..].join(" ");
+        let (items, worth) = items.rsplit_once(" as ").unwrap();
+        let ends = items.split(" p").map(|item| {
+            let parts: Vec<_> = item.split(' ').collect();
+            told(parts[2], parts.get(3).copied().unwrap_or(""))
+        });
+        return Some((pairs(ends.collect()), worth.to_owned()));
+    }
+    let cells = &tokens[tokens.len() - 7..];
+    let unit = tokens[..tokens.len() - 7].last().filter(|unit| ["s", "ms", "µs", "ns"].contains(unit)).unwrap_or(&"");
+    Some((pairs(cells[..6].iter().map(|cell| told(cell, unit)).collect()), cells[6].to_owned()))
 }
 
 fn titled(label: &str, items: &str) -> Row {
@@ -224,6 +251,19 @@ proptest! {
             prop_assert!(moment.zip(exact).is_none_or(|(moment, exact)| moment.abs_diff(exact) <= slack(exact)));
             prop_assert_eq!(moment.is_some(), exact.is_some());
         }
+        let json = |p: &str| metric.percentiles[p].interval.filter(|_| metric.min != metric.max);
+        let (ends, worth) = interval_ends(&text).unzip();
+        for (percentile, ends) in ["p50", "p90", "p99"].iter().zip(ends.unwrap_or_else(|| vec![[None; 2]; 3])) {
+            let found = json(percentile);
+            prop_assert_eq!(ends.map(|end| end.is_some()), [found.is_some(); 2], "{} {}", percentile, text);
+            if let (Some(found), [Some(lower), Some(upper)]) = (found, ends) {
+                // In the units of the last digit that is printed.
+                let exact = |bound: Number, told: Told| u128::from(nanos(bound)) * told.one();
+                prop_assert!(lower.digits * lower.nanos <= exact(found.lower, lower), "{percentile} {found:?} {text}");
+                prop_assert!(upper.digits * upper.nanos >= exact(found.upper, upper), "{percentile} {found:?} {text}");
+            }
+        }
+        prop_assert_eq!(worth, json("p50").map(|_| metric.effective_count.to_string()));
         let exact = [Some(histogram.count()), histogram.min(), mean, stdev, histogram.max()];
         for ((title, told), exact) in moments.numbers.iter().zip(exact) {
             prop_assert_eq!(told.is_some(), exact.is_some(), "{} {}", title, text);
