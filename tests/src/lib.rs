@@ -11,6 +11,7 @@ mod obedient;
 mod qemu;
 mod nginx;
 mod summary;
+pub mod intervals;
 mod truth;
 
 pub use command::{Exited, LIMIT, Running, phasemeter, run, wait_for};

@@ -20,6 +20,14 @@ impl Random {
         self.next() % bound
     }
 
+    /// A normal value: of mean 0 and deviation 1 (Box, Muller 1958).
+    pub(crate) fn normal(&mut self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "53 bits are kept")]
+        let mut uniform = || ((self.next() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+        let (radius, turn) = (uniform(), uniform());
+        (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * turn).cos()
+    }
+
     /// A number of 2^`least` and more, over so many octaves.
     pub(crate) fn spread(&mut self, least: u32, octaves: u64) -> u64 {
         let octave = u32::try_from(self.below(octaves)).expect("there are few octaves");

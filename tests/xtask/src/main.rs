@@ -20,6 +20,7 @@ mod size;
 mod insns;
 mod interrupts;
 mod bench;
+mod intervals;
 
 mod test;
 
@@ -84,6 +85,8 @@ enum Task {
         #[arg(long, conflicts_with = "process")]
         load: bool,
     },
+    /// Simulate how often sampling intervals hold the true percentile, and write `tests/trust/intervals.md`
+    Intervals,
     /// Build, run and test the example firmware
     #[command(subcommand)]
     Firmware(firmware::Firmware),
@@ -113,6 +116,7 @@ fn main() -> ExitCode {
         Task::Bench { quick, process: true, .. } => bench::process::run(quick),
         Task::Bench { quick, load: true, .. } => bench::load::run(quick),
         Task::Bench { quick, .. } => bench::run(quick),
+        Task::Intervals => intervals::run(),
         Task::Interrupts => interrupts::run(),
         Task::Insns { update } => insns::run(update),
     };
