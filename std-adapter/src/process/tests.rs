@@ -214,7 +214,9 @@ fn sets_are_aggregated_in_turn_or_side_by_side() {
         let metrics = process(ResultsAggregator::default(), &sets).metrics().clone();
         assert_eq!((&metrics["timing"], &metrics["throughput_rps"]), (&"union".into(), &rate.into()), "{starts:?}");
         let mut merged = ResultSet::new("all");
-        sets.iter().for_each(|set| merged.merge(set).unwrap());
+        for set in &sets {
+            merged.merge(set).unwrap();
+        }
         assert_eq!(merged.phases()["profiling"].throughput_rps(), Some(rate), "pooled, it is the same");
     }
     let overlapping = [made(0, 10, 100, 0), made(9, 10, 200, 0)];
