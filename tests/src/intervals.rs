@@ -121,7 +121,9 @@ impl Simulation {
                 })
                 .collect();
             let mut histogram = LatencyHistogram::<1024>::new();
-            values.iter().for_each(|value| histogram.record(*value));
+            for value in &values {
+                histogram.record(*value);
+            }
             let (lag1, variation) = dependence(&values);
             let effective = effective_count(histogram.count(), Some(lag1), Some(variation));
             for ((percentile, deviations), held) in PERCENTILES.iter().zip(&mut result) {

@@ -265,5 +265,6 @@ fn the_course_of_a_run_is_seen() {
         assert_eq!(course(&moments(&slower[..few])), Course::Steady);
     }
     // No moment near the middle.
-    assert_eq!(course(&moments(&vec![part(10 * MS, 100), part(20 * MS, 5_000)])), Course::Steady);
+    let late: Vec<_> = [(10, 100), (20, 5_000)].into_iter().map(|(millis, count)| part(millis * MS, count)).collect();
+    assert_eq!(course(&moments(&late)), Course::Steady);
 }
