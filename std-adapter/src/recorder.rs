@@ -158,6 +158,9 @@ pub fn record(
         let plan_hash = remote.as_ref().map(RemoteControl::plan_hash);
         recording
             .append(&CaptureRecord::Source { source: number, identity: identity.into(), plan_hash, at_ns }, watcher)?;
+        if let Some(faults) = line.faults() {
+            recording.append(&CaptureRecord::Faults { source: number, at_ns, faults: faults.into() }, watcher)?;
+        }
         recording.phases.push(Phases::new(hooks)?);
         recording.remotes.push(remote);
         lines.push((number, line));

@@ -30,6 +30,8 @@ pub struct RecordedSource {
     pub session: Session,
     /// How it ended, and why.
     pub ended: Option<(LineEnd, String)>,
+    /// The faults that were injected into it on purpose.
+    pub faults: Option<String>,
 }
 
 impl RecordedSource {
@@ -38,7 +40,7 @@ impl RecordedSource {
             Some((LineEnd::Error, reason)) => Some(reason.as_str()),
             _ => None,
         };
-        Observed { source: &self.identity, session: &self.session, failure }
+        Observed { source: &self.identity, session: &self.session, failure, faults: self.faults.as_deref() }
     }
 }
 
@@ -75,7 +77,7 @@ impl RecordedRun {
         match record {
             CaptureRecord::Source { source, identity, plan_hash, .. } if usize::from(*source) == self.sources.len() => {
                 let session = plan_hash.map_or_else(Session::new, Session::expecting);
-                self.sources.push(RecordedSource { identity: printable(identity), session, ended: None });
+                self.sources.push(RecordedSource { identity: printable(identity), session, ended: None, faults: None });
             }
             CaptureRecord::Data { source, at_ns, bytes } => {
                 if let Some(state) = self.sources.get_mut(usize::from(*source)) {
@@ -86,6 +88,11 @@ impl RecordedRun {
                 if let Some(state) = self.sources.get_mut(usize::from(*source)) {
                     state.session.end(|what| note(*source, what));
                     state.ended = Some((*kind, printable(reason)));
+                }
+            }
+            CaptureRecord::Faults { source, faults, .. } => {
+                if let Some(state) = self.sources.get_mut(usize::from(*source)) {
+                    state.faults = Some(printable(faults));
                 }
             }
             CaptureRecord::End { at_ns, reason } => self.end = Some((*reason, *at_ns)),

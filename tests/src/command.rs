@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 /// How long anything that should take a moment may take on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
-/// The command lies beside the directory of the test executables: `target/PROFILE/phasemeter`.
+/// The command lies in `target/PROFILE`, as do executables of this package, and in `deps` below it those of tests.
 fn program() -> PathBuf {
-    let test = std::env::current_exe().expect("a test has an executable");
-    let profile = test.ancestors().nth(2).expect("a test lies in target/PROFILE/deps");
-    let program = profile.join(format!("phasemeter{}", std::env::consts::EXE_SUFFIX));
+    let own = std::env::current_exe().expect("a process has an executable");
+    let name = format!("phasemeter{}", std::env::consts::EXE_SUFFIX);
+    let mut places = own.ancestors().skip(1).take(2).map(|directory| directory.join(&name));
+    let program = places.find(|place| place.is_file()).unwrap_or_else(|| name.into());
     assert!(
         program.exists(),
         "{} is missing: run `cargo build -p phasemeter` with the same profile",

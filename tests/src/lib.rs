@@ -13,6 +13,9 @@ mod nginx;
 mod summary;
 pub mod intervals;
 mod truth;
+pub mod faults;
+pub mod fuzz;
+pub mod soak;
 
 pub use command::{Exited, LIMIT, Running, phasemeter, run, wait_for};
 pub use device::{Device, frames};

@@ -28,6 +28,16 @@ impl Random {
         (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * turn).cos()
     }
 
+    /// A place in something of this length, which is not zero.
+    pub(crate) fn index(&mut self, length: usize) -> usize {
+        usize::try_from(self.below(length as u64)).expect("it is below a length")
+    }
+
+    /// One of these.
+    pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.index(from.len())]
+    }
+
     /// A number of 2^`least` and more, over so many octaves.
     pub(crate) fn spread(&mut self, least: u32, octaves: u64) -> u64 {
         let octave = u32::try_from(self.below(octaves)).expect("there are few octaves");

@@ -88,7 +88,8 @@ fn measured(values: &[u64]) -> [MetricSummary; 2] {
         session.feed(monitor.transmit(), |_| {});
         monitor.sent(monitor.transmit().len());
     }
-    let summary = summarize(&RunInfo::default(), &[Observed { source: "line", session: &session, failure: None }]);
+    let summary =
+        summarize(&RunInfo::default(), &[Observed { source: "line", session: &session, failure: None, faults: None }]);
     assert_eq!(summary.coverage.samples.observed, 2 * values.len() as u64);
     ["number", "time"].map(|metric| summary.phases[0].metrics[metric].clone())
 }

@@ -175,7 +175,8 @@ fn summary_of(lines: &[&[u8]]) -> Summary {
         session
     });
     let sessions: Vec<_> = sessions.collect();
-    let observed: Vec<_> = sessions.iter().map(|session| Observed { source: "line", session, failure: None }).collect();
+    let observed: Vec<_> =
+        sessions.iter().map(|session| Observed { source: "line", session, failure: None, faults: None }).collect();
     summarize(&RunInfo::default(), &observed)
 }
 

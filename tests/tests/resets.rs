@@ -137,7 +137,7 @@ fn trials(first: &Sent, second: &Sent, line: Line, seeds: u64) -> Found {
                 whole += sent.check(boot);
             }
             assert!(session.resets() <= 1);
-            let observed = Observed { source: "line", session: &session, failure: None };
+            let observed = Observed { source: "line", session: &session, failure: None, faults: None };
             let summary = summarize(&RunInfo::default(), &[observed]);
             if session.check_whole().is_ok() {
                 let told = |sent: &Sent| session.boots().iter().any(|boot| boot.id() == sent.id && boot.has_begun());

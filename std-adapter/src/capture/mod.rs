@@ -27,6 +27,7 @@
 //! | 2 | [`Data`](CaptureRecord::Data) | `source: varint`, `at_ns: varint`, `bytes: bytes` |
 //! | 3 | [`SourceEnd`](CaptureRecord::SourceEnd) | `source: varint`, `at_ns: varint`, `kind: varint` (0 eof, 1 error, 2 stopped), `reason: str` |
 //! | 4 | [`End`](CaptureRecord::End) | `at_ns: varint`, `reason: varint` (0 finished, 1 interrupted, 2 timed out) |
+//! | 5 | [`Faults`](CaptureRecord::Faults) | `source: varint`, `at_ns: varint`, `faults: str` |
 //!
 //! `at_ns` is nanoseconds of the host's monotonic clock since `Start`; `unix_ns` places `Start` on the wall clock.
 //! Kinds and enum values are only ever appended; anything else changes the version.
@@ -125,6 +126,15 @@ pub enum CaptureRecord<'a> {
         /// Why recording ended.
         reason: EndReason,
     },
+    /// Faults are injected into what a line brings, on purpose: its bytes are not those that the device sent.
+    Faults {
+        /// The line's number.
+        source: u16,
+        /// Nanoseconds since `Start`.
+        at_ns: u64,
+        /// Which faults, as [`FaultSpec`](crate::source::FaultSpec) is written.
+        faults: Cow<'a, str>,
+    },
 }
 
 /// How a line ended.
@@ -221,7 +231,8 @@ impl CaptureRecord<'_> {
             CaptureRecord::Source { at_ns, .. }
             | CaptureRecord::Data { at_ns, .. }
             | CaptureRecord::SourceEnd { at_ns, .. }
-            | CaptureRecord::End { at_ns, .. } => at_ns,
+            | CaptureRecord::End { at_ns, .. }
+            | CaptureRecord::Faults { at_ns, .. } => at_ns,
         }
     }
 
@@ -263,6 +274,9 @@ impl CaptureRecord<'_> {
                 CaptureRecord::SourceEnd { source, at_ns, kind, reason: own(reason) }
             }
             CaptureRecord::End { at_ns, reason } => CaptureRecord::End { at_ns, reason },
+            CaptureRecord::Faults { source, at_ns, faults } => {
+                CaptureRecord::Faults { source, at_ns, faults: own(faults) }
+            }
         }
     }
 }

@@ -59,6 +59,7 @@ fn the_format_is_pinned_byte_by_byte() {
         CaptureRecord::Data { source: 1, at_ns: 2, bytes: vec![0xFF].into() },
         CaptureRecord::SourceEnd { source: 1, at_ns: 3, kind: LineEnd::Error, reason: "x".into() },
         CaptureRecord::End { at_ns: 4, reason: EndReason::TimedOut },
+        CaptureRecord::Faults { source: 1, at_ns: 5, faults: "drop=0.1,seed=7".into() },
     ]);
     let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     // The CRCs are those of Python's zlib.crc32 over length and payload.
@@ -68,6 +69,7 @@ fn the_format_is_pinned_byte_by_byte() {
         "05000000 02 01 02 01ff 466f7f59",
         "06000000 03 01 03 01 0178 b94ed201",
         "03000000 04 04 02 17c9ef21",
+        "13000000 05 01 05 0f64726f703d302e312c736565643d37 182172ad",
     ];
     assert_eq!(hex, expected.concat().replace(' ', ""));
 }

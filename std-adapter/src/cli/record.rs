@@ -16,7 +16,7 @@ use crate::capture::{CaptureError, LineEnd};
 use crate::recorder::{RecordError, RecordingOptions, RecordingSource, Unwritten, record};
 use crate::replay::RecordedRun;
 use crate::report::Summary;
-use crate::source::ListenNews;
+use crate::source::{FaultSpec, Faulty, ListenNews};
 use crate::text::to_json;
 
 const NOTES: &str = "\
@@ -27,6 +27,13 @@ Sources:
   unix:PATH            a Unix socket
   telemetry.bin        a file or FIFO with what came over a line
   -                    standard input
+
+Faults to inject, with the part of frames, or of bytes, that they befall:
+  drop, truncate       frames that get lost, or lose their end
+  dup, reorder         frames that come twice, or up to 8 frames late
+  noise, text          frames before which random bytes come, or a line of text
+  flip, lose           bytes with a wrong bit, or lost
+  seed                 chooses which ones; each further source has the next seed
 
 Recording ends when every device has said that its run is over, when every
 source has ended, or at Ctrl-C: the report is written in any case. A device that
@@ -55,6 +62,10 @@ pub(super) struct Args {
     /// End after so long, whatever the devices do, for example 10m.
     #[arg(long, value_name = "TIME", value_parser = values::time)]
     max_duration: Option<Duration>,
+    /// Inject faults into what comes, on purpose: rates from 0 to 1 and a seed, such as drop=0.1,flip=1e-4,seed=7. See
+    /// below; the report says so.
+    #[arg(long, value_name = "FAULTS")]
+    inject: Option<FaultSpec>,
     #[command(flatten)]
     thresholds: ThresholdArgs,
     #[command(flatten)]
@@ -67,9 +78,14 @@ const PIPE_STOP_WITHIN: Duration = Duration::from_secs(10);
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let components = args.run_config.create(args.source.count(&args.sources))?;
     let Opened { lines, news } = args.source.open(&args.sources)?;
-    let sources = lines.into_iter().zip(components.hooks);
-    let sources = sources.map(|((identity, line), hooks)| RecordingSource { identity, line, hooks, remote: None });
-    let sources = sources.collect();
+    let mut sources = Vec::new();
+    for ((seed, (identity, mut line)), hooks) in (0..).zip(lines).zip(components.hooks) {
+        if let Some(faults) = &args.inject {
+            let spec = FaultSpec { seed: faults.seed.wrapping_add(seed), ..faults.clone() };
+            line = Box::new(Faulty::new(line, &spec));
+        }
+        sources.push(RecordingSource { identity, line, hooks, remote: None });
+    }
     let place = Place::new(args.out.as_deref())?;
     let thresholds = args.thresholds.thresholds();
     RunInfo::new(None, None).with(thresholds, components.stored).write(&place.directory)?;

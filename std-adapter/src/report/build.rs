@@ -40,6 +40,8 @@ pub struct Observed<'a> {
     pub session: &'a Session,
     /// Why reading it failed, if it did.
     pub failure: Option<&'a str>,
+    /// The faults that were injected into it on purpose.
+    pub faults: Option<&'a str>,
 }
 
 /// Merges what was observed of all sources into one summary.
@@ -47,6 +49,7 @@ pub fn summarize(run: &RunInfo, sources: &[Observed<'_>]) -> Summary {
     let mut devices: Vec<_> = sources.iter().map(device).collect();
     let runs = runs(sources, &mut devices);
     let mut warnings: Vec<_> = same_ids(&mut devices).into_iter().chain(different_plans(&devices)).collect();
+    warnings.extend(sources.iter().zip(&devices).filter_map(injected));
     warnings.extend(sources.iter().zip(&devices).filter_map(several_plans));
     warnings.extend(devices.iter().flat_map(of_device));
     let Phases { summaries: phases, validity, mixed } = phases(&runs, &devices);
@@ -122,7 +125,7 @@ fn timed_out_whole(phases: &[PhaseSummary]) -> bool {
 }
 
 fn device(observed: &Observed<'_>) -> DeviceSummary {
-    let Observed { source, session, failure } = *observed;
+    let Observed { source, session, failure, .. } = *observed;
     let info = session.info();
     let never_came = session.bytes() == 0 && source.starts_with("tcp-listen:");
     let missing = session.check_whole().err().map(|missing| missing.to_string());
@@ -191,6 +194,14 @@ fn different_plans(devices: &[DeviceSummary]) -> Option<String> {
     let mut plans: Vec<_> = devices.iter().filter_map(|device| device.plan_hash.as_deref()).collect();
     plans.dedup();
     (plans.len() > 1).then(|| "the devices run different plans, and \"all devices\" mixes them".to_owned())
+}
+
+fn injected((Observed { faults, .. }, device): (&Observed<'_>, &DeviceSummary)) -> Option<String> {
+    let faults = (*faults)?;
+    Some(format!(
+        "{}: faults were injected into its line on purpose ({faults}): this is a test, not a measurement",
+        device.id
+    ))
 }
 
 fn several_plans((Observed { session, .. }, device): (&Observed<'_>, &DeviceSummary)) -> Option<String> {

@@ -122,7 +122,7 @@ mod tests {
     /// A phase of 1000 requests at 50 a second, with these times of lag and service.
     fn phase(lag: impl Fn(u64) -> u64, service: impl Fn(u64) -> u64) -> PhaseSummary {
         let told = session(&loaded("d", 1, &[vec![500_000; 20]])[0].frames);
-        let observed = crate::report::Observed { source: "line", session: &told, failure: None };
+        let observed = crate::report::Observed { source: "line", session: &told, failure: None, faults: None };
         let mut phase = summarize(&RunInfo::default(), &[observed]).phases.pop().unwrap();
         phase.metrics = [
             ("response_time", times((0..1_000).map(|place| lag(place) + service(place)))),

@@ -19,7 +19,8 @@ fn info(end: EndReason) -> RunInfo {
 }
 
 fn report(end: EndReason, sources: &[(&str, &Session)]) -> Summary {
-    let sources: Vec<_> = sources.iter().map(|(source, session)| Observed { source, session, failure: None }).collect();
+    let sources: Vec<_> =
+        sources.iter().map(|(source, session)| Observed { source, session, failure: None, faults: None }).collect();
     let summary = summarize(&info(end), &sources);
     // What is written is read back, to the last digit.
     let json = serde_json::to_string(&summary).unwrap();
@@ -154,7 +155,7 @@ fn an_endless_run_is_complete_however_the_recording_ended() {
         }
     }
     // Not so if the line broke, or the recorder was killed.
-    let broken = Observed { source: "line", session: &session, failure: Some("input/output error") };
+    let broken = Observed { source: "line", session: &session, failure: Some("input/output error"), faults: None };
     let reason = summarize(&info(EndReason::Finished), &[broken]).run.partial_reason;
     assert!(reason.unwrap().contains("logger: input/output error"));
     let killed = RunInfo { end: None, ..info(EndReason::Finished) };
@@ -167,7 +168,7 @@ fn what_was_not_recorded_as_it_happened_has_no_length() {
     let session = session(&monitored(1, &[values.clone(), values]).frames);
     let said = |source, nanos| {
         let info = RunInfo { end: Some((EndReason::Finished, nanos)), ..info(EndReason::Finished) };
-        render(&summarize(&info, &[Observed { source, session: &session, failure: None }]))
+        render(&summarize(&info, &[Observed { source, session: &session, failure: None, faults: None }]))
     };
     for (source, nanos) in [("file:m.bin", 600_000_000_000), ("stdin", 1_000), ("stdin", 100_000_000)] {
         let text = said(source, nanos);

@@ -9,6 +9,9 @@ use super::counts::{Counts, NotKept};
 use super::limits::{HostHistogram, Room};
 use crate::statistics;
 
+/// The flag of [`Saturation`](phasemeter_core::histogram::Saturation) that says that a bucket's counter is full.
+const FULL_BUCKETS: u8 = 1;
+
 /// Why a frame about a histogram is not taken, or not wholly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -176,6 +179,12 @@ impl Mirror {
         self.observed() == 0 || self.build().is_some()
     }
 
+    /// Whether a metric of which this was told can have become that of the last whole snapshot.
+    pub(super) fn may_have_been(&self, totals: &Totals, lag1: &Lag1) -> bool {
+        let told = Told { totals: *totals, lag1: *lag1 };
+        self.whole.as_ref().map_or(totals.count == 0, |whole| told.may_become(whole))
+    }
+
     fn judge(&mut self, unbroken: bool, room: &mut usize) {
         let Some((at, told)) = &self.told else { return };
         let totals = &told.totals;
@@ -209,7 +218,14 @@ impl Mirror {
         let totals = self.whole.as_ref().map(|whole| &whole.totals).filter(|totals| totals.count > 0)?;
         // The scale may have been lowered since; without buckets there is none.
         let scale = if self.counts.whole().next().is_some() { self.scale } else { MAX_SCALE };
-        let histogram = HostHistogram::from_parts(&Totals { scale, ..*totals }, self.counts.whole()).ok()?;
+        let mut saturation = totals.saturation;
+        let held = self.counts.whole().map(|(_, count)| u128::from(count)).sum::<u128>() + u128::from(totals.zero);
+        if held == u128::from(totals.count) {
+            // What was full on the device when it lowered its scale has room here.
+            saturation = (u8::from(saturation) & !FULL_BUCKETS).try_into().unwrap_or_default();
+        }
+        let totals = Totals { scale, saturation, ..*totals };
+        let histogram = HostHistogram::from_parts(&totals, self.counts.whole()).ok()?;
         sums_fit(&histogram).then_some(histogram)
     }
 }
@@ -218,7 +234,12 @@ impl Told {
     /// Whether a metric of which this was told can be one of which that is told later.
     fn may_become(&self, later: &Self) -> bool {
         let (a, b) = (&self.totals, &later.totals);
+        // A count that is full stays as it is.
+        if a.count == b.count && !a.saturation.count() {
+            return self == later;
+        }
         a.count <= b.count
+            && (a.count == 0 || a.min >= b.min)
             && a.zero <= b.zero
             && a.max <= b.max
             && a.sum <= b.sum

@@ -230,9 +230,9 @@ impl PhaseTelemetry {
         let MetricTotals { metric, ref totals, ref lag1, .. } = *told;
         if self.whole {
             // What is whole is final: no more is told than was, and less only late.
-            let final_count = self.metrics.get(&metric).map_or(0, Mirror::observed);
-            let is_final = totals.count <= final_count;
-            return if is_final { Ok(()) } else { Err(Problem::HistogramFalls(self.index, metric)) };
+            let is_past =
+                self.metrics.get(&metric).map_or(totals.count == 0, |mirror| mirror.may_have_been(totals, lag1));
+            return if is_past { Ok(()) } else { Err(Problem::HistogramFalls(self.index, metric)) };
         }
         self.with_mirror(metric, |mirror| mirror.commit(number, totals, lag1, unbroken, room))?;
         self.settle()

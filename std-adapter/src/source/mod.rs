@@ -3,6 +3,7 @@
 //! [`SourceSpec::parse`] turns what the user wrote into a checked description, [`SourceSpec::open`] into a [`Line`],
 //! and [`spawn_reader`] reads a line on its own thread into a channel. [`open_output`] is the other direction,
 //! for a program that plays the device. [`listen`] waits at one TCP address for many devices, with a line for each.
+//! [`Faulty`] makes a bad line of a good one.
 //!
 //! | written | read from |
 //! |---|---|
@@ -23,9 +24,11 @@ pub mod unix;
 mod spec;
 mod output;
 mod reader;
+mod faulty;
 #[cfg(test)]
 mod tests;
 
+pub use faulty::{FaultInjector, FaultSpec, FaultSpecError, Faulty};
 pub use listen::{ListenNews, Listening, listen};
 pub use output::{OutputError, open_output};
 pub use portable::in_process;
@@ -71,6 +74,29 @@ pub trait Line: Send {
     /// The address a `tcp-listen` line waits on; tells the port when port 0 was asked for.
     fn local_addr(&self) -> Option<SocketAddr> {
         None
+    }
+
+    /// The faults that are injected into what it brings, as [`FaultSpec`] is written: a [`Faulty`] line has some.
+    fn faults(&self) -> Option<&str> {
+        None
+    }
+}
+
+impl<L: Line + ?Sized> Line for Box<L> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<LineRead> {
+        (**self).read(buf)
+    }
+
+    fn writer(&self) -> io::Result<Box<dyn Write + Send>> {
+        (**self).writer()
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        (**self).local_addr()
+    }
+
+    fn faults(&self) -> Option<&str> {
+        (**self).faults()
     }
 }
 

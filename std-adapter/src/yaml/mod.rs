@@ -13,7 +13,8 @@ use serde_saphyr::{Location, Options};
 #[cfg(any(feature = "mock", feature = "registry"))]
 pub(crate) use near::nearest;
 #[cfg(feature = "registry")]
-pub(crate) use near::{normal, suggestion};
+pub(crate) use near::normal;
+pub(crate) use near::suggestion;
 #[cfg(feature = "registry")]
 pub(crate) use node::{Key, Node, Value};
 

@@ -65,6 +65,16 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Ok(text.trim_end().to_owned())
 }
 
+/// Where cargo puts what it builds.
+///
+/// # Errors
+/// When cargo does not say.
+pub(crate) fn target_directory() -> Result<PathBuf> {
+    let metadata = output(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
+    let metadata: serde_json::Value = serde_json::from_str(&metadata).context("cargo's metadata is JSON")?;
+    Ok(metadata["target_directory"].as_str().context("cargo says where the target directory is")?.into())
+}
+
 /// The command as a person would type it, with the variables it sets.
 fn command_line(command: &Command) -> String {
     let variables = command

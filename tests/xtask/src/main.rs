@@ -21,6 +21,8 @@ mod insns;
 mod interrupts;
 mod bench;
 mod intervals;
+mod faults;
+mod fuzz;
 
 mod test;
 
@@ -87,6 +89,35 @@ enum Task {
     },
     /// Simulate how often sampling intervals hold the true percentile, and write `tests/trust/intervals.md`
     Intervals,
+    /// Try every fault between a device and its report, and print a table: nothing may be wrong with exit code 0
+    Faults {
+        /// Trials of each fault at each intensity
+        #[arg(long, default_value_t = 150)]
+        trials: u32,
+        /// Chooses the trials
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Only the faults whose name contains this
+        #[arg(long, conflicts_with = "update")]
+        fault: Option<String>,
+        /// Write the table to where it is kept, and into the README
+        #[arg(long)]
+        update: bool,
+        /// Show that the table can fail instead: with each of some rules of the host broken
+        #[arg(long, conflicts_with_all = ["update", "fault", "trials", "seed"])]
+        mutants: bool,
+    },
+    /// Fuzz whatever reads what comes from outside, and print how often each target ran
+    Fuzz {
+        /// How long each target runs
+        #[arg(long, default_value_t = 30)]
+        seconds: u64,
+        /// Only this target
+        #[arg(long)]
+        target: Option<String>,
+    },
+    /// Record long runs in simulated time: 10 million requests, and days of a monitor whose counters become full
+    Soak,
     /// Build, run and test the example firmware
     #[command(subcommand)]
     Firmware(firmware::Firmware),
@@ -117,6 +148,12 @@ fn main() -> ExitCode {
         Task::Bench { quick, load: true, .. } => bench::load::run(quick),
         Task::Bench { quick, .. } => bench::run(quick),
         Task::Intervals => intervals::run(),
+        Task::Faults { mutants: true, .. } => faults::mutants::run(),
+        Task::Faults { trials, seed, fault, update, .. } => faults::run(trials, seed, fault.as_deref(), update),
+        Task::Fuzz { seconds, target } => fuzz::run(seconds, target.as_deref()),
+        Task::Soak => {
+            command::run(command::cargo().args(["run", "--release", "-p", "phasemeter-tests", "--bin", "soak"]))
+        }
         Task::Interrupts => interrupts::run(),
         Task::Insns { update } => insns::run(update),
     };

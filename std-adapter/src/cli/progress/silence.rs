@@ -95,7 +95,7 @@ mod tests {
     use crate::session::{Note, Session};
 
     fn source(identity: &str) -> RecordedSource {
-        RecordedSource { identity: identity.to_owned(), session: Session::new(), ended: None }
+        RecordedSource { identity: identity.to_owned(), session: Session::new(), faults: None, ended: None }
     }
 
     fn seconds(now: Instant, seconds: u64) -> Instant {

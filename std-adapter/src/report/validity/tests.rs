@@ -9,7 +9,7 @@ const US: u64 = 1_000;
 fn run(requests: u64, service: impl Fn(u64) -> u64) -> Summary {
     let latencies: Vec<_> = (0..requests).map(service).collect();
     let told = session(&loaded("d", 1, &[latencies])[0].frames);
-    summarize(&RunInfo::default(), &[Observed { source: "line", session: &told, failure: None }])
+    summarize(&RunInfo::default(), &[Observed { source: "line", session: &told, failure: None, faults: None }])
 }
 
 /// Around a middle, in an order that is none.
@@ -92,11 +92,13 @@ fn each_metric_of_a_monitor_is_judged_and_small_phases_are_not_doubted() {
         (0..1_200).flat_map(|place| [(0, around(1_000 + place * slower, place)), (1, around(512, place))]).collect()
     };
     let told = session(&monitored(1, &[values(0), values(1)]).frames);
-    let summary = summarize(&RunInfo::default(), &[Observed { source: "line", session: &told, failure: None }]);
+    let summary =
+        summarize(&RunInfo::default(), &[Observed { source: "line", session: &told, failure: None, faults: None }]);
     let [finding] = &summary.validity[..] else { panic!("{:?}", summary.validity) };
     assert_eq!((finding.verdict, &*finding.phase), (Doubt::NotStationary, "logging"));
     assert_eq!(finding.metric.as_deref(), Some("flash_write"));
     let small = session(&monitored(1, &[(0..30).map(|value| (0, value)).collect()]).frames);
-    let summary = summarize(&RunInfo::default(), &[Observed { source: "line", session: &small, failure: None }]);
+    let summary =
+        summarize(&RunInfo::default(), &[Observed { source: "line", session: &small, failure: None, faults: None }]);
     assert_eq!(summary.validity, []);
 }
