@@ -1,19 +1,16 @@
-//! The fault table: tried by a program of the tests, kept in a file, and shown in the README.
+//! The fault table: tried by a program of the tests, and kept in two files, of which the README shows the shorter one.
 
 pub(crate) mod mutants;
 
-use std::fs;
+use anyhow::{Context, Result};
 
-use anyhow::{Context, Result, bail};
-
-use crate::command::{cargo, output, root, run as run_command};
+use crate::command::{cargo, output, run as run_command};
 use crate::generated::Generated;
+use crate::readme;
 
 /// Trials of each row that starts the command: these take a second each.
 const PROCESSES: u32 = 12;
 const REMAKE: &str = "cargo xtask faults --update";
-/// What stands around the table in the README.
-const MARKS: [&str; 2] = ["<!-- faults -->\n", "<!-- /faults -->"];
 
 /// Tries every fault, or those that are named, and prints the table; `update` writes it to where it is kept.
 ///
@@ -32,16 +29,8 @@ pub(crate) fn run(trials: u32, seed: u64, fault: Option<&str>, update: bool) -> 
             "# Faults\n\nMade by `{REMAKE} --trials {trials} --seed {seed}`; `tests/src/faults` says what each one is.\n\n"
         );
         Generated { path: "tests/faults/table.md", remake: REMAKE, content: format!("{head}{table}\n") }.write()?;
-        Generated { path: "README.md", remake: REMAKE, content: readme(summary)? }.write()?;
+        Generated { path: "tests/faults/summary.md", remake: REMAKE, content: format!("{summary}\n") }.write()?;
+        readme::generated()?.write()?;
     }
     Ok(())
-}
-
-/// The README with this table.
-fn readme(table: &str) -> Result<String> {
-    let text = fs::read_to_string(root().join("README.md")).context("cannot read the README")?;
-    let [begin, end] = MARKS;
-    let Some((before, rest)) = text.split_once(begin) else { bail!("README.md has no {begin}") };
-    let Some((_, after)) = rest.split_once(end) else { bail!("README.md has no {end}") };
-    Ok(format!("{before}{begin}{table}\n{end}{after}"))
 }
