@@ -22,10 +22,13 @@ impl Binomial {
 
     /// The largest number of successes that is not exceeded with this probability at most.
     pub(super) fn largest_at_most(self, probability: f64) -> Option<u64> {
-        let limit = probability * (1.0 - self.error());
         // The first that is exceeded lies one above.
-        let above = partition(self.trials, |successes| self.at_most(successes) <= limit);
-        above.checked_sub(1)
+        partition(self.trials, |successes| self.is_at_most(successes, probability)).checked_sub(1)
+    }
+
+    /// Whether so many successes are not exceeded with this probability at most.
+    pub(super) fn is_at_most(self, successes: u64, probability: f64) -> bool {
+        self.at_most(successes) <= probability * (1.0 - self.error())
     }
 
     /// The smallest number of successes that is reached with this probability at most; `None` if all trials succeed more often.

@@ -18,8 +18,8 @@ use super::binomial::{Binomial, partition};
 /// How often the figure is not below the true percentile, at least.
 pub const CONFIDENCE: f64 = 0.99;
 const BEYOND: f64 = 0.01;
-/// A figure for which more samples are needed is for no run.
-const MOST: u64 = 1 << 40;
+/// With so many samples above the percentile on average there is a figure: `e⁻⁸ (1 + 8)` is a third of [`BEYOND`].
+const ENOUGH_ABOVE: u64 = 8;
 
 /// The figure of a percentile in nanoseconds, or as a plain number. What `LoadGen` states lies within its bounds.
 ///
@@ -33,10 +33,16 @@ pub fn early_stopping<C: Counter>(histogram: &HistogramView<C>, percentile: Perc
 
 /// Which of the slowest samples the figure is, from 1; `None` if there are too few samples.
 fn discarded(count: u64, percentile: Percentile) -> Option<u64> {
-    Binomial::new(count, 1_000_000 - percentile.ppm()).largest_at_most(BEYOND).filter(|slowest| *slowest > 0)
+    slower(count, percentile).largest_at_most(BEYOND).filter(|slowest| *slowest > 0)
 }
 
-/// How many samples the figure of a percentile needs.
+/// How many samples the figure of a percentile needs: as many as have one to discard. The maximum has none.
 pub fn needed(percentile: Percentile) -> u64 {
-    partition(MOST, |count| discarded(count, percentile).is_none())
+    let enough = (ENOUGH_ABOVE * 1_000_000).checked_div(u64::from(1_000_000 - percentile.ppm()));
+    enough.map_or(u64::MAX, |enough| partition(enough, |count| !slower(count, percentile).is_at_most(1, BEYOND)))
+}
+
+/// How many of so many samples are slower than a percentile.
+fn slower(count: u64, percentile: Percentile) -> Binomial {
+    Binomial::new(count, 1_000_000 - percentile.ppm())
 }
