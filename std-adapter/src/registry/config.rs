@@ -248,6 +248,14 @@ mod tests {
     }
 
     #[test]
+    fn a_source_without_quotes_gets_the_hint() {
+        assert_eq!(
+            errors(&config("file: {source}"), &[param("file", ParamType::Path)]),
+            ["r:1:7: `file` has to be of type path, not a map; if text is meant, braces need quotes: '{source}', in c"]
+        );
+    }
+
+    #[test]
     fn a_configuration_is_a_map() {
         assert!(Config::try_from(serde_json::json!([1])).unwrap_err().to_string().contains("has to be a map"));
         let config = Config::try_from(serde_json::json!({"a": {"b": [1, 2.5, null, true]}})).unwrap();

@@ -8,7 +8,7 @@ use serde_json::Number;
 use serde_saphyr::Spanned;
 
 use super::At;
-use crate::text::quoted;
+use crate::text::{printable, quoted};
 
 /// A value with its place.
 #[derive(Clone, Debug)]
@@ -45,7 +45,13 @@ impl Node {
             Value::Number(value) => format!("the number {value}"),
             Value::Text(value) => format!("the text {}", quoted(value)),
             Value::List(_) => "a list".into(),
-            Value::Map(_) => "a map".into(),
+            Value::Map(items) => match &items[..] {
+                [(key, Self { value: Value::Null, .. })] => {
+                    let name = printable(&key.name);
+                    format!("a map; if text is meant, braces need quotes: '{{{name}}}'")
+                }
+                _ => "a map".into(),
+            },
         }
     }
 

@@ -57,7 +57,11 @@ pub(super) fn words(error: &Error, text: &str) -> String {
             let message = other.render_with_formatter(&UserMessageFormatter);
             let at = other.location().map(|at| format!(" at line {}, column {}", at.line(), at.column()));
             let suffix = at.unwrap_or_default();
-            message.strip_suffix(&suffix).unwrap_or(&message).to_owned()
+            let message = message.strip_suffix(&suffix).unwrap_or(&message).to_owned();
+            let line = other.location().and_then(|at| braces(text, at.into()));
+            line.map_or(message.clone(), |line| {
+                format!("{message}; text with braces has to be in quotes, in line {line}")
+            })
         }
     };
     printable(&message).chars().take(MAX_MESSAGE).collect()
@@ -99,6 +103,20 @@ fn scalar(ty: &str) -> &str {
     }
 }
 
+/// The line, this one or the one before, with braces around one word that look like text: `{source}.log` without quotes.
+fn braces(text: &str, at: At) -> Option<u64> {
+    let is_word =
+        |inner: &str| !inner.is_empty() && inner.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let has_braces = |line: &str| {
+        line.split('{').skip(1).any(|after| after.split_once('}').is_some_and(|(inner, _)| is_word(inner)))
+    };
+    (1..)
+        .zip(text.lines())
+        .filter(|(number, line)| (at.line.saturating_sub(1)..=at.line).contains(number) && has_braces(line))
+        .map(|(number, _)| number)
+        .last()
+}
+
 /// Nothing but spaces, marks and comments.
 fn is_empty(text: &str) -> bool {
     text.trim_start_matches('\u{feff}').lines().map(str::trim).all(|line| line.is_empty() || line.starts_with('#'))
@@ -126,6 +144,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::super::parse;
+    use super::Node;
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -182,6 +201,10 @@ mod tests {
             ("number: 1\nname: [a]", "a single value is needed here, not a list"),
             ("number: &a x\nrate: *a", "f:1:"),
             ("number: [1]", "f:1:9: a single value is needed here, not a list"),
+            (
+                "number: 1\nname: {source}",
+                "f:2:7: a single value is needed here, not a map; if text is meant, braces need quotes: '{source}'",
+            ),
             ("number: 1\n---\nnumber: 2", "there is a second document behind `---`"),
         ] {
             let error = parse::<Form>("f", text).unwrap_err();
@@ -191,5 +214,17 @@ mod tests {
                 assert!(!error.contains(program), "{text:?}: {error}");
             }
         }
+    }
+
+    #[test]
+    fn braces_without_quotes_are_named() {
+        for (text, line) in
+            [("file: {source}.log", 1), ("a: 1\nfile: {source}/a.log\nb: 1", 2), ("{a: 1, file: logs/{source}.log}", 1)]
+        {
+            let message = parse::<Node>("f", text).unwrap_err().message;
+            let hint = format!("; text with braces has to be in quotes, in line {line}");
+            assert!(message.ends_with(&hint), "{text:?}: {message}");
+        }
+        assert!(!parse::<Node>("f", "a: [{b: 1}").unwrap_err().message.contains("braces"));
     }
 }
