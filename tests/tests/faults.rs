@@ -30,7 +30,8 @@ fn rows(table: &str) -> Vec<(String, Vec<u32>)> {
 /// The README shows what the whole table comes to, fault by fault.
 #[test]
 fn the_summary_is_that_of_the_table() {
-    let read = |file: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("faults").join(file)).unwrap();
+    let read =
+        |file: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("faults").join(file)).unwrap();
     let (shown, whole) = (rows(&read("summary.md")), rows(&read("table.md")));
     assert!(shown.len() > 20 && shown.iter().all(|(_, numbers)| numbers[3..] == [0, 0]), "{shown:?}");
     for (fault, numbers) in &shown {

@@ -319,6 +319,22 @@ fn records_that_count_nowhere_are_skipped_and_cancelled_ones_failed() {
     assert_eq!(set.phases()["profiling"].metrics()[REQUEST_LATENCY].max(), Some(6.0));
 }
 
+#[test]
+fn the_first_record_tells_the_format_however_late_it_comes() {
+    // Several chunks of each.
+    let bad = "{\"route\": 1, \"metadata\": 2}\n".repeat(40_000);
+    let flat = "{\"latency_ms\": 5}\n".repeat(40_000);
+    let aiperf = "{\"metadata\": {}, \"metrics\": {}}\n".repeat(20_000);
+    for threads in [1, 2, 5] {
+        let options = || ReadOptions { threads: Some(threads), ..ReadOptions::default() };
+        let set = read_with(&(bad.clone() + &flat + &aiperf), options());
+        assert_eq!((set.records(), set.rejected()), (40_000, 60_000), "{threads} threads");
+        let set = read_with(&(bad.clone() + &aiperf + &flat), options());
+        assert_eq!((set.records(), set.rejected()), (20_000, 80_000), "{threads} threads");
+        assert_eq!(read_with(&bad, options()).rejected(), 40_000);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use memchr::memmem::Finder;
 use serde::de::{DeserializeSeed, Deserializer};
 
 use super::Format;
@@ -21,6 +22,9 @@ use crate::process::set::{MAX_PHASES, UnknownStatuses};
 pub(super) const TOLD: usize = 10;
 /// Metrics of failed requests begin so; what else a failed request has is in no distribution.
 const OF_FAILURES: &str = "error_";
+/// The formats in the order in which they are tried, and a key that each record has: without it, none is looked for.
+const FORMATS: [(Format, &str); 3] =
+    [(Format::Aiperf, "\"metadata\""), (Format::Truth, "\"route\""), (Format::Flat, "")];
 const GAPS: &str = "inter_chunk_latency";
 
 /// A bad line of a chunk.
@@ -79,13 +83,17 @@ impl Batch {
 
     /// The format of the first line that is a record.
     pub(super) fn detect(&mut self, chunk: &Chunk) -> Option<Format> {
+        let mut formats = FORMATS.map(|(format, mark)| (format, Finder::new(mark))).to_vec();
+        formats.retain(|(_, mark)| mark.find(&chunk.bytes).is_some());
         lines(&chunk.bytes).find_map(|line| {
-            [Format::Aiperf, Format::Truth, Format::Flat].into_iter().find(|format| self.parse(line, *format).is_ok())
+            let mut marked = formats.iter().filter(|(_, mark)| mark.find(line).is_some());
+            marked.find(|(format, _)| self.parse(line, *format).is_ok()).map(|(format, _)| *format)
         })
     }
 
-    /// Reads the lines of a chunk.
-    pub(super) fn read(&mut self, chunk: &Chunk, format: Format) {
+    /// Reads the lines of a chunk. Without a format, there is no record in it.
+    pub(super) fn read(&mut self, chunk: &Chunk, detected: Option<Format>) {
+        let format = detected.unwrap_or_else(|| looks_like(&chunk.bytes));
         self.clear();
         for line in lines(&chunk.bytes) {
             self.lines += 1;
@@ -94,6 +102,11 @@ impl Batch {
             }
             if line.len() > MAX_LINE {
                 self.reject_overlong();
+                continue;
+            }
+            if detected.is_none() && self.bad_lines.len() >= TOLD {
+                // What is wrong with it is not told.
+                self.rejected += 1;
                 continue;
             }
             let read = self.parse(line, format).and_then(|()| self.keep(format).map_err(serde::de::Error::custom));
@@ -226,6 +239,12 @@ impl Batch {
         }
         Ok(())
     }
+}
+
+/// What lines are meant to be, of which none is valid.
+fn looks_like(bytes: &[u8]) -> Format {
+    let has = |mark: &str| memchr::memmem::find(bytes, mark.as_bytes()).is_some();
+    FORMATS.into_iter().find(|(_, mark)| has(mark)).map_or(Format::Flat, |(format, _)| format)
 }
 
 fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -214,18 +214,16 @@ impl<'a> Shared<'a> {
                 Ok(None) => return,
                 Err(cause) => return self.fail(ProcessError::Read { input: self.name.to_owned(), cause }),
             };
-            let known = self.format.get();
-            if let Some(format) = known {
-                batch.read(&chunk, *format);
-            }
+            let known = self.format.get().copied();
+            let format = known.or_else(|| batch.detect(&chunk));
+            batch.read(&chunk, format);
             let Some(mut turn) = self.wait_for(chunk.number) else { return };
-            if known.is_none() {
-                // Until the first record was found, one chunk is read after the other.
-                let format = self.format.get().copied().or_else(|| batch.detect(&chunk));
-                if let Some(format) = format {
-                    let _ = self.format.set(format);
-                }
-                batch.read(&chunk, format.unwrap_or_else(|| looks_like(&chunk.bytes)));
+            // A chunk before this one may have had the first record meanwhile, of another format than the first one here.
+            let first = self.format.get().copied();
+            if known.is_none() && first.is_some() && first != format {
+                batch.read(&chunk, first);
+            } else if let Some(format) = format {
+                self.format.get_or_init(|| format);
             }
             let added = turn.add(&batch, self.name);
             turn.watcher.progress(self.position.load(Ordering::Relaxed));
@@ -282,18 +280,6 @@ impl Drop for Leaving<'_, '_> {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What lines are meant to be, of which none is valid.
-fn looks_like(bytes: &[u8]) -> Format {
-    let has = |field: &[u8]| memchr::memmem::find(bytes, field).is_some();
-    if has(b"\"metadata\"") {
-        Format::Aiperf
-    } else if has(b"\"route\"") {
-        Format::Truth
-    } else {
-        Format::Flat
-    }
 }
 
 /// Counts what is read.
