@@ -15,7 +15,7 @@ use crate::process::{
     Document, Format, PercentileRule, Percentiles, ReadOptions, ReadWatcher, Reader, Rejection, ResultSet,
     ResultsAggregator, render,
 };
-use crate::text::{quoted, to_json};
+use crate::text::{printable, quoted, to_json};
 
 const NOTES: &str = "\
 Records are JSON Lines, plain or gzip. Either one flat object a request:
@@ -27,8 +27,8 @@ which.
 A request failed if its error is neither null, false, 0 nor empty, its status says so (error, failed, timeout, a code from
 400), or it was cancelled.
 
-Exit code 3: nothing was measured, more lines were rejected than --max-rejected allows, or gzip breaks off: what came before
-is used. 1: no request succeeded.
+Exit code 3: nothing was measured, more lines were rejected than --max-rejected allows, values were left out (a metric in a
+second unit, or more than 512 metrics in a phase), or gzip breaks off: what is good is used. 1: no request succeeded.
 
 Examples:
   phasemeter process artifacts/profile_export.jsonl
@@ -173,6 +173,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             quoted(status)
         ));
     }
+    for (reason, values) in set.left_out() {
+        super::say(format_args!("{values} values are left out: {}", printable(reason)));
+    }
     if set.records() == 0 {
         super::complain(format_args!("no valid record in {}", args.files.join(" ")));
         return Ok(ExitCode::from(INCOMPLETE));
@@ -209,6 +212,9 @@ fn exit_code(set: &ResultSet, max_rejected_ppm: u32) -> ExitCode {
         ExitCode::from(FAILED_RUN)
     } else if let Some(reason) = set.partial_reason() {
         super::complain(reason);
+        ExitCode::from(INCOMPLETE)
+    } else if !set.left_out().is_empty() {
+        super::complain("some values are left out: what is printed is not all that was measured");
         ExitCode::from(INCOMPLETE)
     } else if u128::from(rejected) * 1_000_000 > lines * u128::from(max_rejected_ppm) {
         let allowed = f64::from(max_rejected_ppm) / 1e4;

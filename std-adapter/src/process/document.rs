@@ -33,6 +33,9 @@ pub struct Document {
     /// unless they have an error.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unknown_statuses: BTreeMap<String, u64>,
+    /// Values that are in no distribution, by the reason: a second unit of a metric, or too many metrics.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<String, u64>,
     /// How percentiles are chosen among the values; what is weighted by time and `adj_*` have AIPerf's own ways.
     pub percentile_rule: PercentileRule,
     /// The phases by name; flat records, which name none, are in `all`.
@@ -131,6 +134,7 @@ impl Document {
             partial_reason: set.partial_reason().map(str::to_owned),
             skipped: set.skipped(),
             unknown_statuses: set.unknown_statuses().clone(),
+            left_out: set.left_out().clone(),
             percentile_rule: percentiles.rule(),
             phases: phases.collect(),
             aggregate: None,

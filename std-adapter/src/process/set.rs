@@ -144,24 +144,24 @@ impl PhaseResults {
     }
 }
 
-/// Statuses of which it is not known what they say, and how many records have each.
+/// Counts by what was found in the input, in bounded memory.
 #[derive(Clone, Debug, Default)]
-pub(super) struct UnknownStatuses(BTreeMap<String, u64>);
+pub(super) struct Tally(BTreeMap<String, u64>);
 
-impl UnknownStatuses {
+impl Tally {
     /// So many different ones are told apart,
     const MOST: usize = 16;
     /// by so many characters.
-    const LENGTH: usize = 64;
+    const LENGTH: usize = 256;
     /// What further ones are counted as.
     const OTHERS: &str = "(others)";
 
-    pub(super) fn add(&mut self, status: &str, records: u64) {
-        let cut: String = status.chars().take(Self::LENGTH).collect();
+    pub(super) fn add(&mut self, found: &str, times: u64) {
+        let cut: String = found.chars().take(Self::LENGTH).collect();
         let told_apart = self.0.len() - usize::from(self.0.contains_key(Self::OTHERS));
         let is_kept = self.0.contains_key(&cut) || told_apart < Self::MOST;
         let count = self.0.entry(if is_kept { cut } else { Self::OTHERS.to_owned() }).or_default();
-        *count = count.saturating_add(records);
+        *count = count.saturating_add(times);
     }
 }
 
@@ -173,7 +173,8 @@ pub struct ResultSet {
     partial_reason: Option<String>,
     rejected: u64,
     skipped: u64,
-    unknown_statuses: UnknownStatuses,
+    unknown_statuses: Tally,
+    left_out: Tally,
     phases: BTreeMap<String, PhaseResults>,
 }
 
@@ -233,8 +234,18 @@ impl ResultSet {
         &self.unknown_statuses.0
     }
 
-    pub(super) fn take_unknown(&mut self, statuses: &UnknownStatuses) {
+    pub(super) fn take_unknown(&mut self, statuses: &Tally) {
         statuses.0.iter().for_each(|(status, records)| self.unknown_statuses.add(status, *records));
+    }
+
+    /// Values of valid records that are in no distribution, by the reason: a metric in another unit than before, or one more
+    /// than the 512 of its phase.
+    pub fn left_out(&self) -> &BTreeMap<String, u64> {
+        &self.left_out.0
+    }
+
+    pub(super) fn leave_out(&mut self, reason: &str, values: u64) {
+        self.left_out.add(reason, values);
     }
 
     pub(super) fn skip(&mut self, records: u64) {
@@ -290,6 +301,7 @@ impl ResultSet {
         self.reject(other.rejected);
         self.skip(other.skipped);
         self.take_unknown(&other.unknown_statuses);
+        other.left_out().iter().for_each(|(reason, values)| self.leave_out(reason, *values));
         self.coverage = match (self.coverage, other.coverage) {
             (Some(own), Some(other)) => Some(CoverageCounts::sum([own, other])),
             (own, other) => own.or(other),

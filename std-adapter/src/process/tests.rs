@@ -261,24 +261,35 @@ fn nothing_cannot_be_aggregated_and_units_do_not_mix() {
 }
 
 #[test]
-fn a_metric_with_two_units_is_an_error_in_any_chunk() {
-    let line = |unit| format!(r#"{{"metadata": {{}}, "metrics": {{"m": {{"value": 1, "unit": "{unit}"}}}}}}"#);
-    let mut reader = Reader::new("test", ReadOptions::default());
-    let text = format!("{}\n{}\n", line("ms"), line("s"));
-    let error = reader.read("records", text.as_bytes(), &mut ()).unwrap_err();
-    assert!(matches!(error, ProcessError::Units { .. }), "{error}");
+fn values_in_a_second_unit_are_left_out_and_counted() {
+    let line = |value, unit| {
+        format!(
+            "{{\"metadata\": {{}}, \"metrics\": {{\"request_latency\": {{\"value\": {value}, \"unit\": \"{unit}\"}}}}}}\n"
+        )
+    };
+    let set = read(&(line(1, "ms") + &line(2, "s") + &line(3, "ms") + &line(4, "s")));
+    let latency = &set.phases()["all"].metrics()[REQUEST_LATENCY];
+    assert_eq!((set.records(), latency.unit(), latency.count(), latency.max()), (4, "ms", 2, Some(3.0)));
+    let (reason, values) = set.left_out().first_key_value().unwrap();
+    assert!(*values == 2 && reason.contains("\"s\"") && reason.contains("\"ms\""), "{reason}: {values}");
 }
 
 #[test]
-fn too_many_phases_or_metrics_are_refused() {
-    let phase = |name| format!("{{\"metadata\": {{\"phase_name\": \"{name}\"}}, \"metrics\": {{}}}}\n");
-    let set = read(&(0..100).map(phase).collect::<String>());
-    assert_eq!((set.phases().len(), set.rejected()), (64, 36));
+fn more_phases_or_metrics_than_there_may_be_lose_nothing_of_the_others() {
+    let phase = |name: u32| format!("{{\"metadata\": {{\"phase_name\": \"{name}\"}}, \"metrics\": {{}}}}\n");
+    // In several chunks, of which the later ones begin with phases for which there is no room.
+    let text: String = (0..10_000).map(|at| phase(if at < 50 { at } else { at % 100 })).rev().collect();
+    for threads in [1, 2, 5] {
+        let set = read_with(&text, ReadOptions { threads: Some(threads), ..ReadOptions::default() });
+        assert_eq!((set.phases().len(), set.records() + set.rejected()), (64, 10_000));
+        let first: Vec<_> = (36..100).map(|name: u32| name.to_string()).collect();
+        assert!(first.iter().all(|name| set.phases()[name].counts.total() >= 99), "{threads} threads");
+    }
     let metric =
-        |name| format!("{{\"metadata\": {{}}, \"metrics\": {{\"{name}\": {{\"value\": 1, \"unit\": \"\"}}}}}}\n");
-    let text = (0..600).map(metric).collect::<String>();
-    let error = Reader::new("test", ReadOptions::default()).read("records", text.as_bytes(), &mut ()).unwrap_err();
-    assert!(error.to_string().contains("more than 512 metrics"), "{error}");
+        |name: u32| format!("{{\"metadata\": {{}}, \"metrics\": {{\"{name}\": {{\"value\": 1, \"unit\": \"\"}}}}}}\n");
+    let set = read(&((0..600).map(metric).collect::<String>() + &metric(0)));
+    assert_eq!((set.records(), set.rejected(), set.phases()["all"].metrics().len()), (601, 0, 512));
+    assert_eq!((set.left_out().values().sum::<u64>(), set.phases()["all"].metrics()["0"].count()), (88, 2));
 }
 
 #[test]

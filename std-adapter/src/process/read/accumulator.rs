@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::batch::{Batch, PhaseBatch, TOLD};
 use super::tags::Tag;
 use crate::process::aiperf::{Derivation, Request, Scalars};
-use crate::process::set::DerivedMetrics;
+use crate::process::set::{DerivedMetrics, MAX_PHASES};
 use crate::process::{Percentiles, ProcessError, ResultSet, Window, WindowSource};
 
 #[derive(Debug)]
@@ -65,6 +65,17 @@ impl Accumulator {
         self.told <= TOLD
     }
 
+    /// The phases so far, and whether each is warm-up.
+    pub(super) fn phases(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.set.phases().iter().map(|(name, phase)| (name.as_str(), phase.warmup))
+    }
+
+    /// Whether there may be all phases of the batch beside those so far.
+    pub(super) fn has_room(&self, batch: &Batch) -> bool {
+        let is_new = |phase: &&PhaseBatch| phase.counts.total() > 0 && !self.set.phases().contains_key(&phase.name);
+        !batch.too_many_phases && self.set.phases().len() + batch.phases.iter().filter(is_new).count() <= MAX_PHASES
+    }
+
     pub(super) fn add(&mut self, batch: &Batch) -> Result<(), ProcessError> {
         self.lines += batch.lines;
         self.set.reject(batch.rejected);
@@ -82,14 +93,23 @@ impl Accumulator {
     }
 
     fn add_phase(&mut self, batch: &PhaseBatch, tags: &[Tag]) -> Result<(), ProcessError> {
+        let mut left_out = Vec::new();
         let phase = self.set.phase(&batch.name)?;
         phase.warmup |= batch.warmup;
         phase.counts = [phase.counts, batch.counts].into_iter().sum();
         phase.untimed = phase.untimed.saturating_add(batch.untimed);
         for ((tag, column), moments) in tags.iter().zip(&batch.columns).zip(&batch.moments) {
-            if !column.is_empty() {
-                phase.metric(&tag.name, &tag.unit, &self.input)?.add(column, moments, self.exact);
+            if column.is_empty() {
+                continue;
             }
+            match phase.metric(&tag.name, &tag.unit, &self.input) {
+                Ok(distribution) => distribution.add(column, moments, self.exact),
+                // The records are good: only these values have no place.
+                Err(reason) => left_out.push((reason.to_string(), column.len() as u64)),
+            }
+        }
+        for (reason, values) in left_out {
+            self.set.leave_out(&reason, values);
         }
         if let Some((first, last)) = batch.times {
             let times = self.times.entry(batch.name.clone()).or_insert((first, last));

@@ -16,7 +16,7 @@ use super::truth::Truth;
 use crate::process::OutcomeCounts;
 use crate::process::aiperf::Request;
 use crate::process::moments::Moments;
-use crate::process::set::{MAX_PHASES, UnknownStatuses};
+use crate::process::set::{MAX_PHASES, Tally};
 
 /// Bad lines of one input that are told in full; the others are counted.
 pub(super) const TOLD: usize = 10;
@@ -42,11 +42,13 @@ pub(super) struct BadLine {
 pub(super) struct Batch {
     record: RequestRecord,
     pub(super) phases: Vec<PhaseBatch>,
+    /// Records were rejected because of their phase.
+    pub(super) too_many_phases: bool,
     pub(super) lines: u64,
     pub(super) rejected: u64,
     pub(super) skipped: u64,
     pub(super) bad_lines: Vec<BadLine>,
-    pub(super) unknown_statuses: UnknownStatuses,
+    pub(super) unknown_statuses: Tally,
 }
 
 /// The records of one phase.
@@ -70,7 +72,7 @@ pub(super) struct PhaseBatch {
 impl PhaseBatch {
     /// The gaps between the chunks of all its requests.
     pub(super) fn gaps(&self, tags: &[Tag]) -> &[f64] {
-        let column = tags.iter().position(|tag| &*tag.name == GAPS).and_then(|tag| self.columns.get(tag));
+        let column = tags.iter().position(is_gaps).and_then(|tag| self.columns.get(tag));
         column.map_or(&[], Vec::as_slice)
     }
 }
@@ -79,6 +81,12 @@ impl Batch {
     /// The metrics, by the number of the column.
     pub(super) fn tags(&self) -> &[Tag] {
         self.record.tags.all()
+    }
+
+    /// Forgets the phases for these, each with whether it is warm-up.
+    pub(super) fn set_phases<'p>(&mut self, phases: impl Iterator<Item = (&'p str, bool)>) {
+        let empty = |(name, warmup): (&str, _)| PhaseBatch { name: name.to_owned(), warmup, ..PhaseBatch::default() };
+        self.phases = phases.map(empty).collect();
     }
 
     /// The format of the first line that is a record.
@@ -128,7 +136,8 @@ impl Batch {
 
     fn clear(&mut self) {
         (self.lines, self.rejected, self.skipped) = (0, 0, 0);
-        self.unknown_statuses = UnknownStatuses::default();
+        self.too_many_phases = false;
+        self.unknown_statuses = Tally::default();
         self.bad_lines.clear();
         for phase in &mut self.phases {
             (phase.counts, phase.times, phase.untimed) = (OutcomeCounts::default(), None, 0);
@@ -188,7 +197,10 @@ impl Batch {
                 phases.push(PhaseBatch { name: name.to_owned(), warmup: record.warmup, ..PhaseBatch::default() });
                 phases.len() - 1
             }
-            None => return Err("there are too many phases"),
+            None => {
+                self.too_many_phases = true;
+                return Err("there are more than 64 phases: this one is left out");
+            }
         };
         let Some(phase) = phases.get_mut(place) else { return Ok(()) };
         let counter = match record.outcome {
@@ -229,7 +241,7 @@ impl Batch {
             }
             if let ([value], Some(field)) = (values, tag.field) {
                 *field(&mut request) = Some(*value);
-            } else if &*tag.name == GAPS {
+            } else if is_gaps(tag) {
                 gaps = column.len()..column.len() + values.len();
             }
             column.extend_from_slice(values);
@@ -239,6 +251,11 @@ impl Batch {
         }
         Ok(())
     }
+}
+
+/// The gaps as AIPerf's derived metrics need them.
+fn is_gaps(tag: &Tag) -> bool {
+    (&*tag.name, &*tag.unit) == (GAPS, "ms")
 }
 
 /// What lines are meant to be, of which none is valid.

@@ -124,8 +124,7 @@ impl Reader {
     /// are from the first to the last time in the records.
     ///
     /// # Errors
-    /// [`ProcessError`] if it cannot be read, a metric changes its unit, there are too many phases or metrics, the values take
-    /// too much [`memory`](ReadOptions::memory), or with [`strict`](ReadOptions::strict) at the first bad line.
+    /// [`ProcessError`] if it cannot be read, there are too many phases, the values take too much [`memory`](ReadOptions::memory), or with [`strict`](ReadOptions::strict) at the first bad line.
     pub fn read(
         &mut self,
         name: &str,
@@ -224,6 +223,11 @@ impl<'a> Shared<'a> {
                 batch.read(&chunk, first);
             } else if let Some(format) = format {
                 self.format.get_or_init(|| format);
+            }
+            if !turn.accumulator.has_room(&batch) {
+                // Those that came first have room, whichever thread read them.
+                batch.set_phases(turn.accumulator.phases());
+                batch.read(&chunk, self.format.get().copied());
             }
             let added = turn.add(&batch, self.name);
             turn.watcher.progress(self.position.load(Ordering::Relaxed));

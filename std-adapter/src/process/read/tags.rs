@@ -7,7 +7,12 @@ use crate::process::aiperf::Request;
 /// The place of a metric among what is known of a request.
 pub(super) type Field = for<'a> fn(&'a mut Request<'static>) -> &'a mut Option<f64>;
 
-fn field(name: &str) -> Option<Field> {
+/// Where AIPerf's derived metrics need the value; in another unit than AIPerf's, nowhere.
+fn field(name: &str, unit: &str) -> Option<Field> {
+    let is_time = matches!(name, "request_latency" | "time_to_first_token" | "decode_duration" | "inter_token_latency");
+    if is_time && unit != "ms" {
+        return None;
+    }
     Some(match name {
         "request_latency" => |request| &mut request.request_latency_ms,
         "time_to_first_token" => |request| &mut request.time_to_first_token_ms,
@@ -84,7 +89,7 @@ impl Tags {
         if number >= MAX_TAGS {
             return None;
         }
-        self.all.push(Tag { name: name.into(), unit: unit.into(), record: 0, field: field(name), next: 0 });
+        self.all.push(Tag { name: name.into(), unit: unit.into(), record: 0, field: field(name, unit), next: 0 });
         self.numbers.entry(name.into()).or_default().push(number);
         Some(number)
     }
