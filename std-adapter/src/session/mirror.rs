@@ -216,16 +216,16 @@ impl Mirror {
 
     fn build(&self) -> Option<HostHistogram> {
         let totals = self.whole.as_ref().map(|whole| &whole.totals).filter(|totals| totals.count > 0)?;
+        let buckets: Vec<_> = self.counts.whole().collect();
         // The scale may have been lowered since; without buckets there is none.
-        let scale = if self.counts.whole().next().is_some() { self.scale } else { MAX_SCALE };
+        let scale = if buckets.is_empty() { MAX_SCALE } else { self.scale };
         let mut saturation = totals.saturation;
-        let held = self.counts.whole().map(|(_, count)| u128::from(count)).sum::<u128>() + u128::from(totals.zero);
+        let held = buckets.iter().map(|(_, count)| u128::from(*count)).sum::<u128>() + u128::from(totals.zero);
         if held == u128::from(totals.count) {
             // What was full on the device when it lowered its scale has room here.
             saturation = (u8::from(saturation) & !FULL_BUCKETS).try_into().unwrap_or_default();
         }
-        let totals = Totals { scale, saturation, ..*totals };
-        let histogram = HostHistogram::from_parts(&totals, self.counts.whole()).ok()?;
+        let histogram = HostHistogram::from_parts(&Totals { scale, saturation, ..*totals }, buckets).ok()?;
         sums_fit(&histogram).then_some(histogram)
     }
 }

@@ -71,7 +71,8 @@ pub fn merge(histogram: &mut HistogramView) {
 /// The frames of a histogram.
 pub fn frame(histogram: &HistogramView) {
     let mut bytes = [0; MAX_ENCODED];
-    let totals = MetricTotals { phase: unknown(), metric: unknown(), totals: histogram.totals(), lag1: black_box(Lag1::NONE) };
+    let totals =
+        MetricTotals { phase: unknown(), metric: unknown(), totals: histogram.totals(), lag1: black_box(Lag1::NONE) };
     let counts: &[u8] = black_box(&[0; 64]);
     let buckets = Buckets { phase: unknown(), metric: unknown(), scale: histogram.scale(), counts };
     for frame in [Frame::Totals(totals), Frame::Buckets(buckets)] {

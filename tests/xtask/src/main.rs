@@ -151,9 +151,7 @@ fn main() -> ExitCode {
         Task::Faults { mutants: true, .. } => faults::mutants::run(),
         Task::Faults { trials, seed, fault, update, .. } => faults::run(trials, seed, fault.as_deref(), update),
         Task::Fuzz { seconds, target } => fuzz::run(seconds, target.as_deref()),
-        Task::Soak => {
-            command::run(command::cargo().args(["run", "--release", "-p", "phasemeter-tests", "--bin", "soak"]))
-        }
+        Task::Soak => test::soak(),
         Task::Interrupts => interrupts::run(),
         Task::Insns { update } => insns::run(update),
     };

@@ -37,6 +37,8 @@ pub(crate) fn run() -> Result<()> {
     steps.run("phasemeter command", || run_cargo(&["build", "-p", "phasemeter"]))?;
     steps.run("servers for the tests", || packages::ensure_program("nginx", "nginx"))?;
     steps.run("tests", || run_cargo(&["test", "--workspace"]))?;
+    // What people run is optimised: that has once called a histogram of zeros impossible.
+    steps.run("long runs, as released", soak)?;
     steps.run("documentation", || {
         document(&["--workspace"])?;
         document(&["-p", "phasemeter-core", "--all-features"])
@@ -65,6 +67,14 @@ pub(crate) fn run() -> Result<()> {
 
 fn run_cargo(arguments: &[&str]) -> Result<()> {
     run_command(cargo().args(arguments))
+}
+
+/// Records long runs in simulated time, with an optimised build.
+///
+/// # Errors
+/// When what is recorded is wrong, or memory grows.
+pub(crate) fn soak() -> Result<()> {
+    run_cargo(&["run", "--release", "-p", "phasemeter-tests", "--bin", "soak"])
 }
 
 /// Packages the crates as they would be published, and builds them from the packages.
