@@ -83,7 +83,7 @@ fn records_show_phases_metrics_and_faults_plainly() {
 
     let other_unit = record(&hostile, &Value::from("\u{1b}[1mother"));
     write(place.path(), "units.jsonl", [good, other_unit].concat());
-    assert_plain(&run(place.path(), ["process", "units.jsonl"]), 2);
+    assert_plain(&run(place.path(), ["process", "units.jsonl"]), 3);
     write(
         place.path(),
         "phase_manifest.json",

@@ -174,7 +174,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         ));
     }
     for (reason, values) in set.left_out() {
-        super::say(format_args!("{values} values are left out: {}", printable(reason)));
+        super::say(format_args!("values left out: {values}: {}", printable(reason)));
     }
     if set.records() == 0 {
         super::complain(format_args!("no valid record in {}", args.files.join(" ")));
